@@ -1,0 +1,93 @@
+"""What a store shows: items, a page of them side by side.
+
+A page travels through the program, not an item: position `i` of every column is one item,
+judged, drafted, journalled and disposed of together with its neighbours. `page[i]` makes an
+`Item` for whoever wants to look at one.
+
+A key names an item within its store. Bytes that are not UTF-8 are written `b64:…` (base64 of
+all the bytes of the key), and so is a name that itself begins that way, so that each item has
+one key and each key one item. Keys are opaque: never normalised, never case-folded.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+_B64 = "b64:"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that a store holds. `revision` is None where it is absent."""
+
+    key: str
+    revision: str | None
+    start: datetime | None
+    size: int
+    facts: Mapping[str, str | None]
+    locked_until: datetime | None
+    doubt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Items side by side, all of one selection in one store.
+
+    `revisions[i]` changes whenever the item does, and is None for an item that is not there
+    (only in the answer to a probe). `starts` are aware UTC instants, already the end of what
+    the store's value denotes, or None where there is no usable date. `sizes` are bytes.
+    `facts` are the fields that the scope asked for, as text. The sparse columns name single
+    positions: `locked_until` the store's own locks, `doubts` why an item cannot be judged or
+    disposed of safely, `held` the hold whose predicate the store found true.
+    `unseen` counts further items of the selection which are certainly waiting, so that the
+    store did not show them.
+    """
+
+    keys: Sequence[str]
+    revisions: Sequence[str | None]
+    starts: Sequence[datetime | None]
+    sizes: Sequence[int]
+    facts: Mapping[str, Sequence[str | None]] = field(default_factory=lambda: NOTHING)
+    locked_until: Mapping[int, datetime] = field(default_factory=lambda: NOTHING)
+    doubts: Mapping[int, str] = field(default_factory=lambda: NOTHING)
+    held: Mapping[int, str] = field(default_factory=lambda: NOTHING)
+    unseen: int = 0
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, i: int) -> Item:
+        facts = {name: column[i] for name, column in self.facts.items()}
+        return Item(
+            self.keys[i], self.revisions[i], self.starts[i], self.sizes[i], facts, self.locked_until.get(i), self.doubts.get(i)
+        )
+
+
+def key_of(raw: str) -> str:
+    """The key of a name as the system gives it (`os.fsdecode`: undecodable bytes as surrogates)."""
+    if raw.startswith(_B64) or not _is_text(raw):
+        return _B64 + base64.b64encode(raw.encode("utf-8", "surrogateescape")).decode("ascii")
+    return raw
+
+
+def raw_of(key: str) -> str:
+    """The name behind a key, undecodable bytes as surrogates; `ValueError` if it is not a key."""
+    if not key.startswith(_B64):
+        return key
+    return base64.b64decode(key[len(_B64) :], validate=True).decode("utf-8", "surrogateescape")
+
+
+def _is_text(raw: str) -> bool:
+    if raw.isascii():
+        return True
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

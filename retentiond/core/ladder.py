@@ -1,0 +1,215 @@
+"""Who wins: the whole of precedence as one table, first match wins.
+
+    hold → store's own lock → statutory minimum → kept by rule → clock not started → due → default keep
+
+The upper three beat what is otherwise due, so they are asked only about that, and `held` and
+`locked` count items that would go without them. Whatever no rung names stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from retentiond.core.item import NOTHING, Page
+from retentiond.core.period import EARLIEST, DueDates, Period
+from retentiond.core.policy import Rule
+from retentiond.core.selector import HoldIndex
+
+Verdict = Literal["due", "waiting", "kept", "held", "locked", "undetermined"]
+VERDICTS: tuple[Verdict, ...] = ("due", "waiting", "kept", "held", "locked", "undetermined")
+_NO_HOLDS: Mapping[int, str] = NOTHING
+
+
+class Bench:
+    """One rule, ready to judge by: its due dates, its holds, and the one `now` of the run.
+
+    `settle` is how long after its event an item must wait in any case.
+    """
+
+    def __init__(
+        self, category: str, rule: Rule, zone: ZoneInfo, now: datetime, holds: HoldIndex, settle: Period | None = None
+    ) -> None:
+        self.category, self.rule, self.zone, self.now, self.holds = category, rule, zone, now, holds
+        self.retention = DueDates(rule.retention, zone)
+        self.settle = DueDates(settle, zone) if settle else None
+        self.minimum = DueDates(rule.minimum.period, zone) if rule.minimum else None
+        self.deletion = DueDates(rule.deletion, zone)
+
+    def due(self, starts: Sequence[datetime | None]) -> list[datetime | None]:
+        """The earliest disposal of each start, statutory minimum apart."""
+        ends = self.retention.each(starts)
+        if self.settle is None:
+            return ends
+        return [_later(a, b) for a, b in zip(ends, self.settle.each(starts), strict=True)]
+
+    def overdue(self, starts: Sequence[datetime | None]) -> int:
+        """How many of the starts are past their deletion period."""
+        return sum(end is not None and end <= self.now for end in self.deletion.each(starts))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Positions of a page that share a verdict and its reason."""
+
+    verdict: Verdict
+    rung: str
+    reason: str
+    positions: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules say about one page: the due positions with their due dates, and the rest in groups."""
+
+    page: Page
+    due: Sequence[int]
+    due_at: Sequence[datetime | None]
+    overdue: int
+    groups: Sequence[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One page on the bench: what the rungs need, worked out once."""
+
+    page: Page
+    bench: Bench
+    due_at: Sequence[datetime | None]
+
+
+Test = Callable[[Look, Iterable[int]], Mapping[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One line of the table. `test` names the positions that it matches, with the reason.
+
+    `beats_due` rungs are asked only about what is otherwise due.
+    """
+
+    name: str
+    verdict: Verdict
+    test: Test
+    beats_due: bool = False
+
+
+def _hold(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    wanted = list(positions)
+    page, holds = look.page, look.bench.holds
+    found = {i: page.held[i] for i in wanted if i in page.held} if page.held else {}
+    if holds:
+        found |= holds.covered(page.keys, page.facts, wanted)
+    return {i: f"hold {hold} covers it" for i, hold in found.items()}
+
+
+def _lock(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    locked, now = look.page.locked_until, look.bench.now
+    if not locked:
+        return _NO_HOLDS
+    return {
+        i: f"the store's own lock lasts until {locked[i]:%Y-%m-%d %H:%M} UTC"
+        for i in positions
+        if i in locked and locked[i] > now
+    }
+
+
+def _minimum(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    minimum, rule = look.bench.minimum, look.bench.rule
+    if minimum is None or rule.minimum is None:
+        return _NO_HOLDS
+    reason = f"the minimum of {rule.minimum.period.words} is not over ({rule.minimum.mandate})"
+    wanted = list(positions)
+    ends = minimum.each([look.page.starts[i] for i in wanted])
+    return {i: reason for i, end in zip(wanted, ends, strict=True) if end is None or end > look.bench.now}
+
+
+def _kept(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    if look.bench.rule.action.destroys:
+        return _NO_HOLDS
+    return dict.fromkeys(positions, "the action of the rule is keep")
+
+
+def _not_started(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    starts, doubts, now = look.page.starts, look.page.doubts, look.bench.now
+    found: dict[int, str] = {}
+    for i in positions:
+        start = starts[i]
+        if doubts and i in doubts:
+            found[i] = doubts[i]
+        elif start is None:
+            found[i] = "no event has started its clock" if look.bench.rule.start.kind == "event" else "it has no usable date"
+        elif start > now:
+            found[i] = "its date is in the future"
+        elif start < EARLIEST:
+            found[i] = "its date is before 1980, so it is no date"
+    return found
+
+
+def _due(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    now, due_at = look.bench.now, look.due_at
+    reason = reason_of(look.bench.rule)
+    return {i: reason for i in positions if (due := due_at[i]) is not None and due <= now}
+
+
+def _default(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    return dict.fromkeys(positions, f"its retention period of {look.bench.rule.retention.words} is not over")
+
+
+LADDER: tuple[Rung, ...] = (
+    Rung("hold", "held", _hold, beats_due=True),
+    Rung("store's own lock", "locked", _lock, beats_due=True),
+    Rung("statutory minimum", "waiting", _minimum, beats_due=True),
+    Rung("kept by rule", "kept", _kept),
+    Rung("clock not started", "undetermined", _not_started),
+    Rung("due", "due", _due),
+    Rung("default keep", "waiting", _default),
+)
+
+
+def reason_of(rule: Rule) -> str:
+    """Why an item of this rule is due, in words that hold for all of them."""
+    if rule.start.kind == "event":
+        return f"{rule.retention.words} after the event {rule.start.name}"
+    return f"its retention period of {rule.retention.words} is over"
+
+
+def judge(page: Page, bench: Bench) -> Judgement:
+    """What the rules say about every item of a page. Pure: the same page and bench, the same answer."""
+    look = Look(page, bench, bench.due(page.starts))
+    groups: list[Group] = []
+    rest: Sequence[int] = range(len(page))
+    due: Sequence[int] = ()
+    for rung in (r for r in LADDER if not r.beats_due):
+        taken = rung.test(look, rest)
+        if rung.verdict == "due":
+            due = list(taken)
+        else:
+            groups += _grouped(rung, taken)
+        rest = [i for i in rest if i not in taken] if taken else rest
+    for rung in (r for r in LADDER if r.beats_due):
+        taken = rung.test(look, due)
+        if taken:
+            groups += _grouped(rung, taken)
+            due = [i for i in due if i not in taken]
+    return Judgement(page, due, [look.due_at[i] for i in due], bench.overdue([page.starts[i] for i in due]), groups)
+
+
+def climb(page: Page, bench: Bench) -> list[tuple[Rung, str | None]]:
+    """Every rung for the first item of a page, with its reason where it matches: what `explain` shows."""
+    look = Look(page, bench, bench.due(page.starts))
+    return [(rung, rung.test(look, (0,)).get(0)) for rung in LADDER]
+
+
+def _grouped(rung: Rung, taken: Mapping[int, str]) -> list[Group]:
+    by: dict[str, list[int]] = {}
+    for i, reason in taken.items():
+        by.setdefault(reason, []).append(i)
+    return [Group(rung.verdict, rung.name, reason, positions) for reason, positions in by.items()]
+
+
+def _later(a: datetime | None, b: datetime | None) -> datetime | None:
+    return None if a is None or b is None else max(a, b)

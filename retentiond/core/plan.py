@@ -1,0 +1,133 @@
+"""A plan: a sealed list of steps, named by its digest. It is a promise of the most that will happen.
+
+On disk a plan is JSON lines: a header, then one line per step, numbered from 1. The header
+holds the SHA-256 of the step lines and a random salt that keeps its name from being guessed;
+the name is the SHA-256 of the header without it, in RFC 8785 bytes. So one name means one list
+of steps, days and reboots later, and an edited plan is another plan, which nobody registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from retentiond.core.canonical import digest
+from retentiond.core.ladder import VERDICTS
+from retentiond.core.limits import Refusal
+
+FORMAT = 1
+SHORTEST_NAME = 12
+"""So many characters of a plan's name are enough to mean it."""
+
+
+@dataclass(slots=True)
+class RuleCounts:
+    """What planning saw of one rule. `held` and `locked` count items otherwise due."""
+
+    category: str
+    rule: str
+    store: str
+    action: str
+    scanned: int = 0
+    due: int = 0
+    waiting: int = 0
+    kept: int = 0
+    held: int = 0
+    locked: int = 0
+    undetermined: int = 0
+    overdue: int = 0
+    bytes_due: int = 0
+    oldest: datetime | None = None
+
+    def count(self, verdict: str, items: int) -> None:
+        """Adds items to the column of a verdict."""
+        if verdict not in VERDICTS:
+            raise ValueError(f"{verdict} is no verdict")
+        setattr(self, verdict, getattr(self, verdict) + items)
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of `plan --json`, which the header holds too."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"oldest": written(self.oldest) if self.oldest else None}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a plan says of itself. Instants are RFC 3339 in UTC.
+
+    `places` names the physical place of each store; `holds` the index of the last entry about
+    a hold that was read; `rulebook` covers the plan's categories and stores only. `forecast`
+    is true of a plan made with `--at`, which cannot be applied.
+    """
+
+    salt: str
+    at: datetime
+    expires: datetime
+    categories: Sequence[str]
+    rulebook: str
+    holds: int
+    places: Mapping[str, str]
+    counts: Sequence[Mapping[str, Any]]
+    refused: Sequence[Refusal]
+    steps: str
+    total: int
+    forecast: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The header line without the plan's name."""
+        return {
+            "format": FORMAT,
+            "salt": self.salt,
+            "at": written(self.at),
+            "expires": written(self.expires),
+            "categories": list(self.categories),
+            "rulebook": self.rulebook,
+            "holds": self.holds,
+            "places": dict(self.places),
+            "counts": [dict(c) for c in self.counts],
+            "refused": [refusal_json(r) for r in self.refused],
+            "steps": self.steps,
+            "total": self.total,
+            "forecast": self.forecast,
+        }
+
+    @property
+    def name(self) -> str:
+        """The plan's name: 64 hex digits."""
+        return digest(self.as_json())
+
+    def blocked(self) -> set[str]:
+        """The categories that a limit has refused."""
+        return {r.category for r in self.refused if r.blocks}
+
+
+def header_from(line: Mapping[str, Any]) -> Header:
+    """The header that a line of JSON says; `KeyError`, `TypeError` or `ValueError` if it is none."""
+    if line["format"] != FORMAT:
+        raise ValueError(f"format {line['format']} is unknown")
+    return Header(
+        salt=line["salt"],
+        at=datetime.fromisoformat(line["at"]),
+        expires=datetime.fromisoformat(line["expires"]),
+        categories=line["categories"],
+        rulebook=line["rulebook"],
+        holds=line["holds"],
+        places=line["places"],
+        counts=line["counts"],
+        refused=[Refusal(**r) for r in line["refused"]],
+        steps=line["steps"],
+        total=line["total"],
+        forecast=line["forecast"],
+    )
+
+
+def refusal_json(refusal: Refusal) -> dict[str, Any]:
+    """One refusal in the shape of `plan --json`."""
+    return {name: getattr(refusal, name) for name in ("category", "rule", "limit", "value", "allowed")}
+
+
+def written(moment: datetime) -> str:
+    """An instant as plans and `--json` write it: RFC 3339, UTC, `Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,218 @@
+"""What a company has promised, as values: categories, their rules, and the rulebook of all.
+
+The words are those of ISO/IEC 27555: a *category* of personal data with one purpose, a
+*retention period* from a *starting point*, a *deletion period* by whose end it must be gone,
+and a *minimum* that a statute demands. The rulebook is named by a digest of what it means, so
+that a comment or a changed title makes no plan stale, and a changed rule always does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from retentiond.core.canonical import digest
+from retentiond.core.item import NOTHING
+from retentiond.core.period import Period
+
+StartKind = Literal["created", "modified", "column", "path", "metadata", "tag", "header", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class PathSelection:
+    """The items of a file-like store whose path matches a pattern (`core.pattern`)."""
+
+    pattern: str
+    empty_directories: Literal["keep", "remove"] = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class TableSelection:
+    """The rows of a table for which a condition in the database's own dialect holds.
+
+    `key` names the columns of the key (empty: the primary key); `version` a column that
+    changes with the row (None: a digest of the row). `children` says what happens to rows
+    that refer to a due row: `forbid` keeps the due row, `reflect` lets them go first, a list
+    names the tables whose rows may go.
+    """
+
+    table: str
+    where: str | None = None
+    key: tuple[str, ...] = ()
+    version: str | None = None
+    children: Literal["forbid", "reflect"] | tuple[str, ...] = "forbid"
+
+
+Selection = PathSelection | TableSelection
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where the clock starts: a kind and the name of its column, capture, tag, header or event.
+
+    `by` is the field whose value is the event's subject. `zone` is that of times without one,
+    `unit` that of numbers.
+    """
+
+    kind: StartKind
+    name: str = ""
+    by: str = ""
+    zone: str = "UTC"
+    unit: Literal["s", "ms"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """A statutory floor: `mandate` names the law; it beats even an erasure request."""
+
+    period: Period
+    mandate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What happens to an item that is due. `keep` never disposes of anything."""
+
+    kind: Literal["delete", "keep"]
+
+    @property
+    def destroys(self) -> bool:
+        return self.kind == "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one plan, for each rule: items, share of the population in percent, bytes."""
+
+    items: int = 10_000
+    share: int = 25
+    bytes: int = 100 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """Where events of one name come from: a query in a store, records by hand, or both.
+
+    `settle` is how long an event may still be withdrawn before anything is done about it.
+    """
+
+    name: str
+    store: str = ""
+    query: str = ""
+    settle: Period | None = None
+    recorded: bool = False
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one category is disposed of in one store. `subject` maps an identifier kind to a field."""
+
+    name: str
+    store: str
+    selection: Selection
+    start: Start
+    retention: Period
+    deletion: Period
+    action: Action
+    minimum: Minimum | None = None
+    subject: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of an item that this rule may need to see beside its start."""
+        by = (self.start.by,) if self.start.by else ()
+        return tuple(dict.fromkeys((*by, *self.subject.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The words of a published notice, and the file that they stand in."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A body of personal data processed for one purpose, with its rules: one file in `policies.d/`."""
+
+    name: str
+    title: str
+    purpose: tuple[str, ...]
+    lawful_basis: str
+    data: tuple[str, ...]
+    subjects: tuple[str, ...]
+    owner: str
+    locations: tuple[str, ...]
+    schedule: str
+    rules: tuple[Rule, ...]
+    events: Mapping[str, EventSource] = field(default_factory=lambda: NOTHING)
+    recipients: tuple[str, ...] = ()
+    promise: Promise | None = None
+    approval: Literal["none", "first", "always"] = "first"
+    limits: Limits = Limits()
+
+    def meaning(self) -> dict[str, Any]:
+        """The part that decides what happens to data: rules, events and limits."""
+        return {
+            "rules": [_plain(rule) for rule in self.rules],
+            "events": {name: _plain(source) for name, source in self.events.items()},
+            "limits": _plain(self.limits),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDefinition:
+    """A place as the configuration names it. `options` hold references to secrets, never secrets."""
+
+    name: str
+    type: str
+    location: str
+    options: Mapping[str, Any]
+
+    def meaning(self) -> dict[str, Any]:
+        return {"type": self.type, "options": _plain(self.options)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """All categories and stores, in the zone in which civil dates and periods are counted."""
+
+    zone_name: str
+    categories: Mapping[str, Category]
+    stores: Mapping[str, StoreDefinition]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.zone_name)
+
+    def stores_of(self, category: Category) -> list[str]:
+        """The stores that a category looks at or acts on, sorted."""
+        used = {rule.store for rule in category.rules} | {e.store for e in category.events.values() if e.store}
+        return sorted(used)
+
+    def digest(self, names: Iterable[str]) -> str:
+        """Names what these categories mean, with the stores that they use: SHA-256, 64 hex digits."""
+        chosen = [self.categories[name] for name in sorted(names)]
+        stores = {store for category in chosen for store in self.stores_of(category)}
+        return digest(
+            {
+                "zone": self.zone_name,
+                "categories": {category.name: category.meaning() for category in chosen},
+                "stores": {name: self.stores[name].meaning() for name in sorted(stores)},
+            }
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A value of this module as strings, numbers, lists and objects."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "words"}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

@@ -1,0 +1,62 @@
+"""How evidence names an item without saying what it is: keyed references.
+
+    nonce     = HMAC-SHA-256(K, store ‖ 0x00 ‖ key)
+    reference = SHA-256(nonce ‖ store ‖ 0x00 ‖ key), the first 16 bytes
+    K         = HKDF-SHA-256(master of the year, info "retentiond/ref/v1/" + category), 32 bytes
+
+Without K a reference is random. With the nonce of one item anybody can check that one item and
+no other. Destroying the master of a year makes all references of that year random for ever.
+RFC 2104 (HMAC), RFC 5869 (HKDF, without salt).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+SIZE = 16
+_INFO = b"retentiond/ref/v1/"
+_BLOCK = 64
+_REGISTERS = "-registers"
+
+
+def derive(master: bytes, category: str) -> bytes:
+    """The reference key of a category, from the master of a year."""
+    extracted = hmac.digest(b"\0" * 32, master, "sha256")
+    return hmac.digest(extracted, _INFO + category.encode() + b"\x01", "sha256")
+
+
+class References:
+    """Makes the references of one store's items under one key, many at a time."""
+
+    def __init__(self, key: bytes, store: str) -> None:
+        self._prefix = store.encode() + b"\0"
+        padded = key.ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded) + self._prefix)
+        self._outer = hashlib.sha256(bytes(b ^ 0x5C for b in padded))
+
+    def nonce(self, key: str) -> bytes:
+        """What lets a stranger check one reference: 32 bytes."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(key.encode())
+        outer.update(inner.digest())
+        return outer.digest()
+
+    def of(self, key: str) -> bytes:
+        """The reference of one item: 16 bytes."""
+        return check(self.nonce(key), self._prefix, key)
+
+    def each(self, keys: Sequence[str]) -> bytes:
+        """The references of many items, one after the other."""
+        return b"".join([self.of(key) for key in keys])
+
+
+def check(nonce: bytes, prefix: bytes, key: str) -> bytes:
+    """The reference that a nonce gives an item; `prefix` is the store's name and a zero byte."""
+    return hashlib.sha256(nonce + prefix + key.encode()).digest()[:SIZE]
+
+
+def of_word(master: bytes, kind: str, word: str) -> str:
+    """The reference (32 hex digits) of what is no item: a hold's id, a person who approved, a reason."""
+    return References(derive(master, _REGISTERS), kind).of(word).hex()

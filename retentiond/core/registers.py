@@ -1,0 +1,56 @@
+"""What people tell us: holds, and events that a person recorded.
+
+A hold suspends disposal for whatever its scope covers, until it is released. Its scopes are
+joined with AND; `subjects` are the identifiers of one person (widened by the configured
+look-ups), of which any one is enough. In doubt an item is covered: a predicate that cannot be
+evaluated, or that is neither true nor false, covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A suspension of disposal, with its ground. `entry` is its index in the audit log."""
+
+    id: str
+    reason: str
+    mandate: str
+    category: str | None = None
+    store: str | None = None
+    path: str | None = None
+    subjects: tuple[tuple[str, str], ...] = ()
+    where: str | None = None
+    everything: bool = False
+    review_on: str | None = None
+    placed_at: datetime | None = None
+    released_at: datetime | None = None
+    entry: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """The registers as one transaction of the ledger saw them.
+
+    `last_hold` and `last_event` are the indexes of the newest entries about holds and events
+    (-1 before the first); they name what was read, and an intent quotes them.
+    """
+
+    holds: Sequence[Hold] = ()
+    last_hold: int = -1
+    last_event: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event that a person or a file recorded: what happened to whom, and when."""
+
+    name: str
+    subject: str
+    at: datetime
+    recorded_at: datetime
+    withdrawn: bool = False

@@ -1,0 +1,125 @@
+"""Which items a hold means.
+
+Exact paths and whole categories are looked up, patterns are matched, so that thousands of
+holds cost a page little. Covering errs on one side only: an item that cannot be told from a
+covered one is covered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from retentiond.core.item import raw_of
+from retentiond.core.pattern import PatternError, glob_covers, is_plain
+from retentiond.core.policy import Rule
+from retentiond.core.registers import Hold
+
+
+class FactsNeeded(Exception):
+    """Holds by subject can be read only against fields that were not looked up yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A hold that only the store can evaluate, for the positions that its other scopes cover (None: all)."""
+
+    hold: str
+    sql: str
+    positions: frozenset[int] | None = None
+
+
+class HoldIndex:
+    """The holds that may concern one rule, arranged for looking up."""
+
+    def __init__(self, holds: Iterable[Hold], category: str, rule: Rule) -> None:
+        mine = [h for h in holds if h.category in (None, category) and h.store in (None, rule.store)]
+        self._rule = rule
+        self._paths: dict[str, list[Hold]] = {}
+        self._others: list[Hold] = []
+        self._predicates: list[Hold] = []
+        for hold in mine:
+            if hold.where is not None:
+                self._predicates.append(hold)
+            elif hold.path is not None and is_plain(hold.path):
+                self._paths.setdefault(hold.path.strip("/"), []).append(hold)
+            else:
+                self._others.append(hold)
+
+    def __bool__(self) -> bool:
+        return bool(self._paths or self._others or self._predicates)
+
+    @property
+    def predicates(self) -> tuple[Predicate, ...]:
+        """Holds by predicate, for a look at the store; their other scopes are judged afterwards."""
+        return tuple(Predicate(h.id, h.where or "") for h in self._predicates)
+
+    def covered(self, keys: Sequence[str], facts: Mapping[str, Sequence[str | None]], positions: Iterable[int]) -> dict[int, str]:
+        """The positions that a hold covers, each with the id of the first such hold; predicates apart."""
+        if not (self._paths or self._others):
+            return {}
+        found: dict[int, str] = {}
+        for i in positions:
+            raw = raw_of(keys[i])
+            for hold in (*self._by_path(raw), *self._others):
+                if self._covers(hold, raw, facts, i):
+                    found[i] = hold.id
+                    break
+        return found
+
+    def narrowed(self, keys: Sequence[str], facts: Mapping[str, Sequence[str | None]]) -> tuple[Predicate, ...]:
+        """Each predicate with the positions that the other scopes of its hold cover."""
+        answers = []
+        for hold in self._predicates:
+            if hold.path is None and not hold.subjects:
+                answers.append(Predicate(hold.id, hold.where or ""))
+                continue
+            inside = frozenset(i for i, key in enumerate(keys) if self._covers(hold, raw_of(key), facts, i))
+            if inside:
+                answers.append(Predicate(hold.id, hold.where or "", inside))
+        return tuple(answers)
+
+    def _by_path(self, raw: str) -> list[Hold]:
+        if not self._paths:
+            return []
+        found = list(self._paths.get(raw, ()))
+        at = raw.find("/")
+        while at >= 0:
+            found += self._paths.get(raw[:at], ())
+            at = raw.find("/", at + 1)
+        return found
+
+    def _covers(self, hold: Hold, raw: str, facts: Mapping[str, Sequence[str | None]], i: int) -> bool:
+        if hold.path is not None and not _path_covers(hold.path, raw):
+            return False
+        return not hold.subjects or self._means(hold.subjects, facts, i)
+
+    def _means(self, subjects: Iterable[tuple[str, str]], facts: Mapping[str, Sequence[str | None]], i: int) -> bool:
+        for kind, value in subjects:
+            name = self._rule.subject.get(kind)
+            if name is None:
+                continue
+            if name not in facts:
+                raise FactsNeeded(name)
+            if facts[name][i] == value:
+                return True
+        return False
+
+
+def _path_covers(pattern: str, raw: str) -> bool:
+    try:
+        return glob_covers(pattern, raw)
+    except PatternError:
+        return True
+
+
+def uncovered(hold: Hold, rules: Iterable[tuple[str, Rule]]) -> list[tuple[str, str]]:
+    """The rules (category, rule) in a hold's scope that map none of its subjects: it cannot protect their items."""
+    if not hold.subjects:
+        return []
+    kinds = {kind for kind, _ in hold.subjects}
+    return [
+        (category, rule.name)
+        for category, rule in rules
+        if hold.category in (None, category) and hold.store in (None, rule.store) and not kinds & set(rule.subject)
+    ]

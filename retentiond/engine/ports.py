@@ -1,0 +1,240 @@
+"""What the engine asks of the world: stores, the journal, and somebody who may say stop.
+
+A store comes in two types. A `View` looks and cannot change anything; a `Store` is a view that
+can also let go. Planning is handed views. Optional powers are small protocols beside them:
+`Restoring` (put back what a cut-short disposal left half done), `Answering` (run the query of
+an event). Four promises hold for every store, and the shipped `StoreContract` tests them:
+
+1. Looking changes nothing. `scan` and `probe` leave no trace.
+2. Only what was shown is let go: a step acts on the revision it names, and otherwise leaves it alone.
+3. A yielded outcome is a fact: it survives a power cut. What was not yielded may or may not have happened.
+4. Half done looks undone: an item whose disposal was cut short is still sighted, in the revision it had.
+
+`StoreUnavailable` says that trying again may help, `StoreDenied` that it will not; trouble with
+a single item is that item's outcome, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+from retentiond.core.item import NOTHING, Page
+from retentiond.core.outcome import Settled
+from retentiond.core.policy import Action, Selection, Start
+from retentiond.core.registers import Registers
+from retentiond.core.selector import Predicate
+
+PAGE = 1000
+"""So many items travel together, and so many steps share one intent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a store can do, as found at opening, not as hoped.
+
+    `atomic`: comparing and deleting are one act, so that no change can slip between.
+    `zoned`: its times carry their zone. `batch`: the most steps that one disposal takes.
+    """
+
+    atomic: bool
+    batch: int = PAGE
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to look at: one selection, and what of each item the judge needs to see.
+
+    `waiting_from` lets a store leave out items whose start is certainly at or after that
+    instant and not after `now`; it counts them in `Page.unseen`. A store may ignore it.
+    `predicates` are holds that only the store can evaluate; their matches come in `Page.held`.
+    """
+
+    selection: Selection
+    start: Start
+    fields: tuple[str, ...] = ()
+    predicates: tuple[Predicate, ...] = ()
+    waiting_from: datetime | None = None
+    now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A page's worth of steps of one rule, side by side. `first` is the number of the first step.
+
+    `predicates` are the holds that the store evaluates in the same act that lets go.
+    """
+
+    first: int
+    scope: Scope
+    action: Action
+    keys: Sequence[str]
+    revisions: Sequence[str]
+    predicates: tuple[Predicate, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def only(self, positions: Sequence[int]) -> Batch:
+        """The same batch with some of its positions, which are numbered anew from 0."""
+        if len(positions) == len(self.keys):
+            return self
+        place = {old: new for new, old in enumerate(positions)}
+        predicates = tuple(
+            Predicate(p.hold, p.sql, None if p.positions is None else frozenset(place[i] for i in p.positions if i in place))
+            for p in self.predicates
+        )
+        keys, revisions = [self.keys[i] for i in positions], [self.revisions[i] for i in positions]
+        return Batch(self.first, self.scope, self.action, keys, revisions, predicates)
+
+
+class View(Protocol):
+    """An open handle on one place that holds items; it belongs to the thread that opened it, and only looks.
+
+    `place` names the physical place (host, real path and mount source; database; bucket): no
+    marker is written for it, and it holds no secret.
+    """
+
+    @property
+    def place(self) -> str: ...
+
+    @property
+    def traits(self) -> Traits: ...
+
+    def scan(self, scope: Scope) -> Iterator[Page]:
+        """Every item of the scope, once, in pages of at most `PAGE` items; an item counts as seen or unseen."""
+        ...
+
+    def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
+        """These items as they are now, position by position; revision None where one is absent.
+
+        An item that is there but that the scope does not select has the doubt `OUTSIDE`.
+        """
+        ...
+
+    def warnings(self, scope: Scope) -> Sequence[str]:
+        """What `check` should tell an operator about this scope, in sentences without data."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Store(View, Protocol):
+    """A view that can also let go."""
+
+    def dispose(self, batch: Batch) -> Iterator[Settled]:
+        """Lets go of the batch's items that are still as they were; yields facts as they become facts."""
+        ...
+
+
+@runtime_checkable
+class Restoring(Protocol):
+    """A store in which a cut-short disposal can leave something half done."""
+
+    def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
+        """Gives half-disposed items their names back. Destroys nothing, overwrites nothing."""
+        ...
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A store that can run the query of an event."""
+
+    def ask(self, query: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Rows (subject as text, at as the store holds it) of the query for these subjects."""
+        ...
+
+
+class StoreType(Protocol):
+    """A kind of store: one class, registered under the entry points `retentiond.stores`."""
+
+    name: str
+
+    def problems(self, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """What is wrong with a store's options: (option, what)."""
+        ...
+
+    def look(self, options: Mapping[str, Any]) -> View:
+        """Opens for looking, without the means to change anything."""
+        ...
+
+    def act(self, options: Mapping[str, Any]) -> Store:
+        """Opens for disposal."""
+        ...
+
+
+OUTSIDE = "it is outside the rule's selection"
+"""The doubt of an item that a probe finds but that the scope does not select."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which positions of a batch may go now, and the fate of those that may not."""
+
+    admitted: Sequence[int]
+    spared: Sequence[Settled] = ()
+    predicates: tuple[Predicate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A committed intent: `index` of its entry (-1 when nothing was admitted), and what it admitted."""
+
+    index: int
+    admission: Admission
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIntent:
+    """An intent without an outcome, found after a crash: the steps that it admitted."""
+
+    index: int
+    run: str
+    plan: str
+    category: str
+    rule: str
+    store: str
+    first: int
+    positions: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The fate of an intent's positions, which are numbered from 0 among the admitted."""
+
+    intent: int
+    count: int
+    settled: Sequence[Settled]
+    inferred: Sequence[int] = field(default=())
+
+
+class Journal(Protocol):
+    """Where intents and outcomes are committed, each with its evidence in one transaction."""
+
+    def turn(
+        self, closing: Closing | None, opening: tuple[str, str, Batch] | None, admit: Callable[[Registers], Admission]
+    ) -> Intent | None:
+        """Commits the outcome of one batch and the intent of the next, together.
+
+        `opening` is (category, rule, batch). `admit` is called inside the transaction with the
+        registers as they are at that moment; whatever it raises undoes the transaction. When
+        this returns, the intent will survive a power cut.
+        """
+        ...
+
+
+class Events(Protocol):
+    """Where events are looked up: queries and records together."""
+
+    def latest(self, category: str, event: str, subjects: Sequence[str | None], *, acting: bool) -> list[datetime | None]:
+        """For each subject the newest event that is not withdrawn; None where there is none."""
+        ...
+
+
+Stop = Callable[[], str | None]
+"""Asked between batches: None to go on, or the reason to stop."""
+
+NO_FACTS: Mapping[str, Sequence[str | None]] = NOTHING

@@ -1,0 +1,139 @@
+"""Every exception on one page, each with the exit code of the command that meets it.
+
+The class docstring is the fixed part of the message (*what*). An instance adds where it
+happened, why it is so and what to do, because an operator at three in the morning needs
+all four. The text of an error never holds the data of a row, a file name or a key: it may
+end up in a journal. A key belongs in `key`, which only a terminal prints.
+
+Exit codes are a contract: 0 done · 1 some steps failed or are unknown · 2 configuration or
+usage · 3 refused by a limit or unapproved · 4 a plan that cannot be used · 5 a store or a
+lock · 6 the audit trail does not verify · 7 a violation or something overdue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with what a person wrote: where it stands and the way out."""
+
+    what: str
+    why: str = ""
+    do: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    code: str = "configuration"
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: " if self.file else ""
+        return where + "; ".join(part for part in (self.what, self.why, self.do) if part)
+
+
+class RetentiondError(Exception):
+    """Something went wrong."""
+
+    code = "error"
+    exit_code = 1
+
+    def __init__(self, what: str = "", *, why: str = "", do: str = "", key: str = "") -> None:
+        self.what = what or (self.__doc__ or "").strip().rstrip(".")
+        self.why, self.do, self.key = why, do, key
+        super().__init__(self.what)
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The same as a list, as `--json` prints it."""
+        return [Problem(self.what, self.why, self.do, code=self.code)]
+
+
+class ConfigurationError(RetentiondError):
+    """The configuration cannot be used; every problem in it is listed."""
+
+    code = "configuration"
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(p) for p in problems))
+        self._problems = list(problems)
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self._problems
+
+
+class UsageError(RetentiondError):
+    """The command cannot be carried out as it was given."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class PlanRefused(RetentiondError):
+    """A limit stands in the way of this plan."""
+
+    code = "limit"
+    exit_code = 3
+
+
+class NotApproved(RetentiondError):
+    """This version of the category has not been approved."""
+
+    code = "unapproved"
+    exit_code = 3
+
+
+class ClockStepped(RetentiondError):
+    """The clock has gone back or jumped, so nothing can be judged by it."""
+
+    code = "clock"
+    exit_code = 3
+
+
+class PlanUnusable(RetentiondError):
+    """The plan is stale, altered, expired, unknown, a forecast, or for another place."""
+
+    code = "plan"
+    exit_code = 4
+
+
+class StoreUnavailable(RetentiondError):
+    """The store cannot be reached now; trying again may help."""
+
+    code = "store-unavailable"
+    exit_code = 5
+
+
+class StoreDenied(RetentiondError):
+    """The store refuses, and trying again will not help."""
+
+    code = "store-denied"
+    exit_code = 5
+
+
+class StateUnavailable(RetentiondError):
+    """The state cannot be written, and without evidence nothing is destroyed."""
+
+    code = "state"
+    exit_code = 5
+
+
+class Locked(RetentiondError):
+    """Somebody else is at work on this state."""
+
+    code = "locked"
+    exit_code = 5
+
+
+class AuditBroken(RetentiondError):
+    """The audit trail does not verify."""
+
+    code = "audit"
+    exit_code = 6
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        super().__init__("\n".join(findings), do="compare the folder with an earlier copy and with the anchored checkpoints")
+        self.findings = list(findings)
