@@ -122,7 +122,8 @@ def fault(entry: Any) -> str | None:
     """What is wrong with an entry, in words without its data; None for a good one."""
     if not isinstance(entry, dict):
         return "it is no object"
-    fields = FIELDS.get(entry.get("type", ""))
+    type_ = entry.get("type")
+    fields = FIELDS.get(type_) if isinstance(type_, str) else None
     if fields is None:
         return "its type is unknown"
     if entry.keys() != fields.keys() | {"type", "time"}:

@@ -1,8 +1,8 @@
 """Who wins: the whole of precedence as one table, first match wins.
 
-    hold → store's own lock → statutory minimum → kept by rule → clock not started → due → default keep
+    hold → store's own lock → statutory minimum → referred to → in doubt → kept by rule → clock not started → due → default keep
 
-The upper three beat what is otherwise due, so they are asked only about that, and `held` and
+The upper five beat what is otherwise due, so they are asked only about that, and `held` and
 `locked` count items that would go without them. Whatever no rung names stays.
 """
 
@@ -21,7 +21,8 @@ from retentiond.core.selector import HoldIndex
 
 Verdict = Literal["due", "waiting", "kept", "held", "locked", "undetermined"]
 VERDICTS: tuple[Verdict, ...] = ("due", "waiting", "kept", "held", "locked", "undetermined")
-_NO_HOLDS: Mapping[int, str] = NOTHING
+CHILDREN = "other rows refer to it (children: forbid)"
+"""The doubt of a row that stays because others refer to it."""
 
 
 class Bench:
@@ -45,6 +46,16 @@ class Bench:
         if self.settle is None:
             return ends
         return [_later(a, b) for a, b in zip(ends, self.settle.each(starts), strict=True)]
+
+    def still_due(self, starts: Sequence[datetime | None]) -> list[bool]:
+        """Asked again at the moment of disposal: whether settling, retention and minimum are over for each start."""
+        lasts = self.due(starts)
+        if self.minimum is not None:
+            lasts = [_later(a, b) for a, b in zip(lasts, self.minimum.each(starts), strict=True)]
+        return [
+            s is not None and EARLIEST <= s <= self.now and e is not None and e <= self.now
+            for s, e in zip(starts, lasts, strict=True)
+        ]
 
     def overdue(self, starts: Sequence[datetime | None]) -> int:
         """How many of the starts are past their deletion period."""
@@ -109,7 +120,7 @@ def _hold(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 def _lock(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     locked, now = look.page.locked_until, look.bench.now
     if not locked:
-        return _NO_HOLDS
+        return NOTHING
     return {
         i: f"the store's own lock lasts until {locked[i]:%Y-%m-%d %H:%M} UTC"
         for i in positions
@@ -120,27 +131,35 @@ def _lock(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 def _minimum(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     minimum, rule = look.bench.minimum, look.bench.rule
     if minimum is None or rule.minimum is None:
-        return _NO_HOLDS
+        return NOTHING
     reason = f"the minimum of {rule.minimum.period.words} is not over ({rule.minimum.mandate})"
     wanted = list(positions)
     ends = minimum.each([look.page.starts[i] for i in wanted])
     return {i: reason for i, end in zip(wanted, ends, strict=True) if end is None or end > look.bench.now}
 
 
+def _referred(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    doubts = look.page.doubts
+    return {i: CHILDREN for i in positions if doubts.get(i) == CHILDREN} if doubts else NOTHING
+
+
+def _doubt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    doubts = look.page.doubts
+    return {i: doubts[i] for i in positions if i in doubts} if doubts else NOTHING
+
+
 def _kept(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     if look.bench.rule.action.destroys:
-        return _NO_HOLDS
+        return NOTHING
     return dict.fromkeys(positions, "the action of the rule is keep")
 
 
 def _not_started(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
-    starts, doubts, now = look.page.starts, look.page.doubts, look.bench.now
+    starts, now = look.page.starts, look.bench.now
     found: dict[int, str] = {}
     for i in positions:
         start = starts[i]
-        if doubts and i in doubts:
-            found[i] = doubts[i]
-        elif start is None:
+        if start is None:
             found[i] = "no event has started its clock" if look.bench.rule.start.kind == "event" else "it has no usable date"
         elif start > now:
             found[i] = "its date is in the future"
@@ -163,6 +182,8 @@ LADDER: tuple[Rung, ...] = (
     Rung("hold", "held", _hold, beats_due=True),
     Rung("store's own lock", "locked", _lock, beats_due=True),
     Rung("statutory minimum", "waiting", _minimum, beats_due=True),
+    Rung("referred to", "kept", _referred, beats_due=True),
+    Rung("in doubt", "undetermined", _doubt, beats_due=True),
     Rung("kept by rule", "kept", _kept),
     Rung("clock not started", "undetermined", _not_started),
     Rung("due", "due", _due),

@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from retentiond.core.item import NOTHING, Page
+from retentiond.core.ladder import CHILDREN as CHILDREN_DOUBT
 from retentiond.core.outcome import Settled
 from retentiond.core.policy import Action, Selection, Start
 from retentiond.core.registers import Registers
@@ -74,6 +75,7 @@ class Batch:
     keys: Sequence[str]
     revisions: Sequence[str]
     predicates: tuple[Predicate, ...] = ()
+    store: str = ""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -88,7 +90,7 @@ class Batch:
             for p in self.predicates
         )
         keys, revisions = [self.keys[i] for i in positions], [self.revisions[i] for i in positions]
-        return Batch(self.first, self.scope, self.action, keys, revisions, predicates)
+        return Batch(self.first, self.scope, self.action, keys, revisions, predicates, self.store)
 
 
 class View(Protocol):
@@ -148,6 +150,15 @@ class Answering(Protocol):
         ...
 
 
+@runtime_checkable
+class Identifying(Protocol):
+    """A store that can look up further identifiers of a person."""
+
+    def identify(self, query: str, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """(kind, value) of every column and row that the query gives for the known identifiers (`:kind`)."""
+        ...
+
+
 class StoreType(Protocol):
     """A kind of store: one class, registered under the entry points `retentiond.stores`."""
 
@@ -165,6 +176,9 @@ class StoreType(Protocol):
         """Opens for disposal."""
         ...
 
+
+CHILDREN = CHILDREN_DOUBT
+"""The doubt of a row that other rows refer to, under `children: forbid`."""
 
 OUTSIDE = "it is outside the rule's selection"
 """The doubt of an item that a probe finds but that the scope does not select."""
@@ -197,8 +211,7 @@ class OpenIntent:
     category: str
     rule: str
     store: str
-    first: int
-    positions: Sequence[int]
+    steps: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

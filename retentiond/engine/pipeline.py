@@ -1,0 +1,148 @@
+"""Look, judge, draft: from a view of a store to the lines of a plan. Nothing here can destroy.
+
+The pipeline holds one page at a time. Whatever the stores show is judged against one `now` and
+the registers of one moment; a plan says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from retentiond.core.item import Page
+from retentiond.core.ladder import CHILDREN, Bench, Judgement, judge, reason_of
+from retentiond.core.period import DueDates
+from retentiond.core.plan import RuleCounts
+from retentiond.core.policy import Category, Rule
+from retentiond.core.registers import Hold
+from retentiond.core.selector import HoldIndex
+from retentiond.engine.codec import StayLine, StepLine
+from retentiond.engine.ports import Events, Scope, View
+
+_MARGIN = timedelta(days=3)
+"""Pushed-down bounds are generous by so much, so that zones, precision and month ends cannot matter."""
+
+
+class Draft(Protocol):
+    """Where drafted lines go: a plan being written."""
+
+    @property
+    def total(self) -> int: ...
+
+    def add(self, rows: list[StepLine]) -> None: ...
+
+    def add_stays(self, rows: list[StayLine]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What planning saw of one rule: its counts, and how many due rows stay because others refer to them."""
+
+    counts: RuleCounts
+    children: int
+
+
+def bench_for(category: Category, rule: Rule, zone: ZoneInfo, now: datetime, holds: Iterable[Hold]) -> Bench:
+    """A rule ready to judge by."""
+    settle = category.events[rule.start.name].settle if rule.start.kind == "event" else None
+    return Bench(category.name, rule, zone, now, HoldIndex(holds, category.name, rule), settle)
+
+
+def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
+    """What to look at for a rule. `everything` shows items that are certainly waiting, too."""
+    rule = bench.rule
+    waiting_from = None if everything else _waiting_from(bench)
+    return Scope(rule.selection, rule.start, rule.fields, bench.holds.predicates, waiting_from, bench.now)
+
+
+def _waiting_from(bench: Bench) -> datetime | None:
+    """The instant from which on every start is certainly waiting: found by trying civil days backwards."""
+    rule, now = bench.rule, bench.now
+    if rule.start.kind == "event" or not rule.action.destroys:
+        return None
+    ends = DueDates(rule.retention, bench.zone)
+    low, high = 0, 50_000
+    while low < high:
+        middle = (low + high) // 2
+        end = ends.of(now - timedelta(days=middle))
+        if end is not None and end <= now:
+            high = middle
+        else:
+            low = middle + 1
+    return now - timedelta(days=low) + _MARGIN if low > _MARGIN.days else None
+
+
+def survey(view: View, scope: Scope, bench: Bench, events: Events) -> Iterator[Judgement]:
+    """Every page of a scope, judged."""
+    for page in view.scan(scope):
+        yield judge(with_events(page, bench, events, acting=False), bench)
+
+
+def with_events(page: Page, bench: Bench, events: Events, *, acting: bool) -> Page:
+    """The page with the instants of its subjects' events as starts, where the rule starts at an event."""
+    start = bench.rule.start
+    if start.kind != "event" or not len(page):
+        return page
+    return replace(page, starts=events.latest(bench.category, start.name, page.facts[start.by], acting=acting))
+
+
+def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: bool = False) -> Surveyed:
+    """Writes the steps of one rule and counts everything that was seen."""
+    rule = bench.rule
+    counts = RuleCounts(bench.category, rule.name, rule.store, rule.action.kind)
+    children = 0
+    for judged in judgements:
+        page, due = judged.page, judged.due
+        _count(counts, judged)
+        children += sum(len(group.positions) for group in judged.groups if group.reason == CHILDREN)
+        if due:
+            plan.add(_steps(judged, bench, plan.total))
+        if stays and judged.groups:
+            plan.add_stays(_stays(judged, bench))
+        counts.bytes_due += sum([page.sizes[i] for i in due])
+    return Surveyed(counts, children)
+
+
+def _count(counts: RuleCounts, judged: Judgement) -> None:
+    page = judged.page
+    counts.scanned += len(page) + page.unseen
+    counts.waiting += page.unseen
+    counts.due += len(judged.due)
+    counts.overdue += judged.overdue
+    for group in judged.groups:
+        counts.count(group.verdict, len(group.positions))
+    if judged.due:
+        oldest = min(start for i in judged.due if (start := page.starts[i]) is not None)
+        counts.oldest = oldest if counts.oldest is None else min(oldest, counts.oldest)
+
+
+def _steps(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
+    page, rule, category = judged.page, bench.rule, bench.category
+    name, store, action, reasons = rule.name, rule.store, rule.action.kind, (reason_of(rule),)
+    keys, revisions, starts, sizes = page.keys, page.revisions, page.starts, page.sizes
+    return [
+        StepLine(n, category, name, store, keys[i], revisions[i] or "", starts[i], due, action, reasons, sizes[i])
+        for n, (i, due) in enumerate(zip(judged.due, judged.due_at, strict=True), before + 1)
+    ]
+
+
+def _stays(judged: Judgement, bench: Bench) -> list[StayLine]:
+    page, rule = judged.page, bench.rule
+    return [
+        StayLine(
+            bench.category,
+            rule.name,
+            rule.store,
+            page.keys[i],
+            page.revisions[i],
+            page.starts[i],
+            group.verdict,
+            (group.reason,),
+            page.sizes[i],
+        )
+        for group in judged.groups
+        for i in group.positions
+    ]
