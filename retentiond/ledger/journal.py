@@ -1,0 +1,244 @@
+"""Runs, intents and outcomes: each change of the state with its evidence, in one transaction.
+
+An intent commits before its batch is touched, and names the newest hold and event entries that
+were read in the same transaction. The outcome of one batch and the intent of the next commit
+together, so that the price is one durable commit per batch. References are made once, kept with
+the batch, and published in the order of the run's steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from retentiond.core.outcome import Outcome, Settled
+from retentiond.core.reference import SIZE, References
+from retentiond.core.registers import Registers
+from retentiond.engine.failpoints import reach
+from retentiond.engine.ports import Admission, Batch, Closing, Intent, OpenIntent
+from retentiond.ledger import schema, spans
+from retentiond.ledger.ledger import Ledger, Transaction
+
+_FINAL = frozenset({Outcome.DISPOSED, Outcome.GONE, Outcome.CHANGED})
+"""Fates that no later run of the plan takes up again."""
+
+
+class RunJournal:
+    """The journal of one run: `engine.ports.Journal`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: str,
+        plan: str,
+        references: Callable[[str, str], References],
+        registers: Callable[[Transaction], Registers],
+    ) -> None:
+        self._ledger, self.run, self.plan = ledger, run, plan
+        self._references, self._registers = references, registers
+        self._offset = 0
+
+    def turn(
+        self, closing: Closing | None, opening: tuple[str, str, Batch] | None, admit: Callable[[Registers], Admission]
+    ) -> Intent | None:
+        offset = self._offset
+        try:
+            with self._ledger.transaction() as change:
+                if closing is not None:
+                    close(change, closing)
+                    reach("outcome-written")
+                intent = self._open(change, *opening, admit) if opening is not None else None
+        except BaseException:
+            self._offset = offset
+            raise
+        if closing is not None:
+            reach("outcome-committed")
+        if intent is not None:
+            reach("intent-committed")
+        return intent
+
+    def _open(
+        self, change: Transaction, category: str, rule: str, batch: Batch, admit: Callable[[Registers], Admission]
+    ) -> Intent:
+        registers = self._registers(change)
+        admission = admit(registers)
+        refs = self._references(category, batch.store).each(batch.keys)
+        names = {"run": self.run, "plan": self.plan, "category": category, "rule": rule, "store": batch.store}
+        index = -1
+        if admission.admitted:
+            mine, steps = _pick(refs, admission.admitted), [batch.first + i for i in admission.admitted]
+            read = {"holds": registers.last_hold, "events": registers.last_event}
+            index = change.write("intent", **names, first=steps[0], **self._range(mine), **read)
+            self._keep(change, names, index, None, steps, mine, again=[])
+            reach("intent-written")
+        self._spare(change, names, batch.first, refs, admission.spared)
+        return Intent(index, admission)
+
+    def _spare(self, change: Transaction, names: Mapping[str, str], first: int, refs: bytes, spared: Sequence[Settled]) -> None:
+        positions = sorted(i for s in spared for i in s.positions)
+        if not positions:
+            return
+        place = {old: new for new, old in enumerate(positions)}
+        moved = [Settled([place[i] for i in s.positions], s.outcome, s.code) for s in spared]
+        mine, steps = _pick(refs, positions), [first + i for i in positions]
+        index = change.write("spared", **names, **self._range(mine), **_fates(moved))
+        again = sorted(first + i for s in spared if s.outcome not in _FINAL for i in s.positions)
+        self._keep(change, names, index, index, steps, mine, again)
+
+    def _range(self, refs: bytes) -> dict[str, int | str]:
+        start, count = self._offset, len(refs) // SIZE
+        self._offset += count
+        return {"refs": start, "count": count, "sha256": hashlib.sha256(refs).hexdigest()}
+
+    def _keep(
+        self,
+        change: Transaction,
+        names: Mapping[str, str],
+        entry: int,
+        outcome: int | None,
+        steps: Sequence[int],
+        refs: bytes,
+        again: Sequence[int],
+    ) -> None:
+        change.connection.execute(
+            schema.batch.insert().values(
+                **names,
+                entry=entry,
+                outcome=outcome,
+                offset=self._offset - len(refs) // SIZE,
+                steps=spans.written(steps),
+                again=spans.written(again),
+                refs=refs,
+            )
+        )
+
+
+def close(change: Transaction, closing: Closing) -> None:
+    """Writes the outcome of an intent, and what a later run may take up again."""
+    fates = _fates(closing.settled)
+    others = sum(len(positions) for positions in fates["otherwise"].values())
+    index = change.write(
+        "outcome", intent=closing.intent, disposed=closing.count - others, inferred=sorted(closing.inferred), **fates
+    )
+    mine = schema.batch.c.entry == closing.intent
+    steps = spans.numbers(change.connection.execute(sa.select(schema.batch.c.steps).where(mine)).scalar_one())
+    again = sorted(steps[i] for s in closing.settled if s.outcome not in _FINAL for i in s.positions)
+    change.connection.execute(schema.batch.update().where(mine).values(outcome=index, again=spans.written(again)))
+
+
+def _fates(settled: Sequence[Settled]) -> dict[str, dict[str, list[int]]]:
+    """Positions by outcome (without `disposed`, which is the rest) and by the reason."""
+    otherwise: dict[str, list[int]] = {}
+    why: dict[str, list[int]] = {}
+    for s in settled:
+        if s.outcome is Outcome.DISPOSED:
+            continue
+        otherwise.setdefault(s.outcome.value, []).extend(s.positions)
+        if s.code:
+            why.setdefault(s.code, []).extend(s.positions)
+    return {"otherwise": {k: sorted(v) for k, v in otherwise.items()}, "why": {k: sorted(v) for k, v in why.items()}}
+
+
+def _pick(refs: bytes, positions: Sequence[int]) -> bytes:
+    if len(positions) * SIZE == len(refs):
+        return refs
+    return b"".join([refs[i * SIZE : (i + 1) * SIZE] for i in positions])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a reference stands: the entry of its intent or sparing, that of the outcome, and the position in it."""
+
+    run: str
+    plan: str
+    entry: int
+    outcome: int | None
+    position: int
+
+
+class Runs:
+    """The runs of the past and the open intents that a crash left."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def begin(self, plan: str, allowed_by: str, categories: Sequence[str]) -> str:
+        """Allows a plan and begins a run of it; the run's id."""
+        run = secrets.token_hex(8)
+        with self._ledger.transaction() as change:
+            change.connection.execute(schema.run.insert().values(id=run, plan=plan, allowed_by=allowed_by, started=change.time))
+            change.write("plan-allowed", plan=plan, run=run, by=allowed_by, categories=sorted(categories))
+        reach("run-allowed")
+        return run
+
+    def done(self, plan: str) -> spans.Done:
+        """Which steps of a plan need no further run."""
+        columns = (schema.batch.c.steps, schema.batch.c.again)
+        wanted = sa.select(*columns).where(schema.batch.c.plan == plan).order_by(schema.batch.c.id)
+        with self._ledger.transaction() as change:
+            return spans.Done((steps, again) for steps, again in change.connection.execute(wanted))
+
+    def open_intents(self) -> list[OpenIntent]:
+        """Intents without an outcome, oldest first."""
+        b = schema.batch.c
+        wanted = (
+            sa.select(b.entry, b.run, b.plan, b.category, b.rule, b.store, b.steps).where(b.outcome.is_(None)).order_by(b.entry)
+        )
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(wanted).all()
+        return [OpenIntent(*row[:6], steps=spans.numbers(row[6])) for row in rows]
+
+    def resolve(self, closing: Closing) -> None:
+        """Writes the outcome of an intent that a crash had left open."""
+        with self._ledger.transaction() as change:
+            close(change, closing)
+
+    def end(self, run: str, counts: Mapping[str, int], looked: int, absent: int, *, finished: bool) -> None:
+        """Writes the certificate of a run; `finished` says that its plan has been carried out to its end."""
+        kept = {name: n for name, n in counts.items() if n}
+        with self._ledger.transaction() as change:
+            plan = change.connection.execute(sa.select(schema.run.c.plan).where(schema.run.c.id == run)).scalar_one()
+            change.write("certificate", run=run, plan=plan, counts=kept, looked=looked, absent=absent, back=looked - absent)
+            change.connection.execute(
+                schema.run.update().where(schema.run.c.id == run).values(ended=change.time, counts=json.dumps(kept))
+            )
+            if finished:
+                change.connection.execute(schema.plan.update().where(schema.plan.c.name == plan).values(done=1))
+        reach("certified")
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every run, newest first."""
+        r = schema.run.c
+        wanted = sa.select(r.id, r.plan, r.allowed_by, r.started, r.ended, r.counts).order_by(r.started.desc())
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(wanted).all()
+        names = ("run", "plan", "allowed_by", "started", "ended", "counts")
+        return [dict(zip(names, row[:5], strict=False)) | {"counts": json.loads(row[5] or "{}")} for row in rows]
+
+    def items_of(self, intents: Sequence[int]) -> int:
+        """How many items the intents at these entries admitted."""
+        b = schema.batch.c
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(sa.select(b.refs).where(b.entry.in_(intents))).scalars()
+            return sum(len(refs) // SIZE for refs in rows)
+
+    def batches_with(self, category: str, reference: bytes) -> list[Found]:
+        """Where a reference of a category stands: in which batches, and at which position of each."""
+        b = schema.batch.c
+        wanted = sa.select(b.run, b.plan, b.entry, b.outcome, b.refs).where(
+            b.category == category, sa.func.instr(b.refs, reference) > 0
+        )
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(wanted.order_by(b.entry)).all()
+        return [
+            Found(run, plan, entry, outcome, position)
+            for run, plan, entry, outcome, refs in rows
+            for position in range(len(refs) // SIZE)
+            if refs[position * SIZE : (position + 1) * SIZE] == reference
+        ]

@@ -1,0 +1,129 @@
+"""What the ledger remembers between runs: approvals, places, populations, and how much went before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from retentiond.core.limits import Past
+from retentiond.ledger import schema
+from retentiond.ledger.ledger import Ledger
+from retentiond.ledger.registers import Word
+
+_RUNS_REMEMBERED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Which version of a category a person approved, and when (microseconds)."""
+
+    category: str
+    rulebook: str
+    by: str
+    at: int
+    revoked: bool
+
+
+class Memory:
+    """Approvals, places, populations and the history of a rule."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def load_rulebook(self, digest: str, categories: Mapping[str, str]) -> None:
+        """Notes the rulebook that is in force, with an entry when it is another than before."""
+        with self._ledger.transaction() as change:
+            if change.fact("rulebook") != digest:
+                change.write("rulebook-loaded", rulebook=digest, categories=dict(categories))
+                change.set_fact("rulebook", digest)
+
+    def approve(self, category: str, rulebook: str, meaning: object, by: str, word: Word) -> None:
+        """A person lets the daemon enforce this version of a category."""
+        with self._ledger.transaction() as change:
+            values = {"category": category, "rulebook": rulebook, "meaning": json.dumps(meaning), "by": by}
+            change.connection.execute(
+                schema.approval.insert().prefix_with("OR REPLACE").values(**values, at=change.time, revoked=0)
+            )
+            change.write("category-approved", category=category, rulebook=rulebook, by=word("person", by))
+
+    def revoke(self, category: str, by: str, word: Word) -> bool:
+        """Takes an approval back; whether there was one."""
+        with self._ledger.transaction() as change:
+            mine = sa.and_(schema.approval.c.category == category, schema.approval.c.revoked == 0)
+            if not change.connection.execute(schema.approval.update().where(mine).values(revoked=1)).rowcount:
+                return False
+            change.write("approval-revoked", category=category, by=word("person", by))
+            return True
+
+    def approvals(self) -> dict[str, Approval]:
+        """The last word about each category."""
+        a = schema.approval.c
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(sa.select(a.category, a.rulebook, a.by, a.at, a.revoked)).all()
+        return {row[0]: Approval(*row[:4], revoked=bool(row[4])) for row in rows}
+
+    def places(self) -> dict[str, tuple[str, str]]:
+        """For each store that was ever planned on: its definition's digest and the place found then."""
+        p = schema.place.c
+        with self._ledger.transaction() as change:
+            return {store: (d, found) for store, d, found in change.connection.execute(sa.select(p.store, p.definition, p.place))}
+
+    def accept_place(self, store: str, definition: str, place: str, word: Word) -> None:
+        """Remembers where a store is; a person stands behind a changed one."""
+        with self._ledger.transaction() as change:
+            p = schema.place.c
+            known = change.connection.execute(sa.select(p.definition, p.place).where(p.store == store)).one_or_none()
+            if known is not None and tuple(known) == (definition, place):
+                return
+            values = {"store": store, "definition": definition, "place": place}
+            change.connection.execute(schema.place.insert().prefix_with("OR REPLACE").values(**values))
+            change.write("place-accepted", store=store, place=word("place", place))
+
+    def past(self, category: str, rule: str) -> Past:
+        """What to expect of a rule's population, and how much its last runs disposed of."""
+        p, h = schema.population.c, schema.history.c
+        with self._ledger.transaction() as change:
+            found = change.connection.execute(
+                sa.select(p.total, p.disposed).where(p.category == category, p.rule == rule)
+            ).one_or_none()
+            wanted = sa.select(h.disposed).where(h.category == category, h.rule == rule, h.disposed > 0).order_by(h.id.desc())
+            runs = change.connection.execute(wanted.limit(_RUNS_REMEMBERED)).scalars().all()
+        return Past(None if found is None else max(0, found[0] - found[1]), runs)
+
+    def saw(self, populations: Mapping[tuple[str, str], int]) -> None:
+        """Notes the populations that a plan found."""
+        with self._ledger.transaction() as change:
+            for (category, rule), items in populations.items():
+                values = {"category": category, "rule": rule, "total": items, "disposed": 0}
+                change.connection.execute(schema.population.insert().prefix_with("OR REPLACE").values(**values))
+
+    def disposed(self, plan: str, counts: Mapping[tuple[str, str], int]) -> None:
+        """Notes how much a run disposed of, added up for each plan."""
+        p, h = schema.population, schema.history
+        with self._ledger.transaction() as change:
+            for (category, rule), n in counts.items():
+                if not n:
+                    continue
+                mine = sa.and_(p.c.category == category, p.c.rule == rule)
+                change.connection.execute(p.update().where(mine).values(disposed=p.c.disposed + n))
+                same = sa.and_(h.c.category == category, h.c.rule == rule, h.c.plan == plan)
+                if not change.connection.execute(h.update().where(same).values(disposed=h.c.disposed + n)).rowcount:
+                    change.connection.execute(h.insert().values(category=category, rule=rule, plan=plan, disposed=n))
+
+    def used_reference(self, year: int, categories: Sequence[str]) -> None:
+        """Notes under which keys references are made, so that a look-up can try them all."""
+        with self._ledger.transaction() as change:
+            for category in categories:
+                values = {"year": year, "category": category}
+                change.connection.execute(schema.reference_scope.insert().prefix_with("OR IGNORE").values(**values))
+
+    def reference_scopes(self) -> list[tuple[int, str]]:
+        """Every year and category under whose key references were made."""
+        r = schema.reference_scope.c
+        with self._ledger.transaction() as change:
+            return [
+                (year, category) for year, category in change.connection.execute(sa.select(r.year, r.category).order_by(r.year))
+            ]

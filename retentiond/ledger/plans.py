@@ -1,0 +1,284 @@
+"""Plans on disk and in the register: written once, sealed, named by their digest.
+
+A plan holds the keys of items in clear, so its file is 0600, lies in `plans/`, and goes when it
+has been carried out and its day is over, or after 30 days at the latest. Only a plan that was
+registered when it was made can be applied, so that an edited or foreign file is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import sqlalchemy as sa
+
+from retentiond.core.canonical import canonical
+from retentiond.core.plan import SHORTEST_NAME, Header, header_from
+from retentiond.engine.codec import SealBroken, StayLine, Step, StepLine, lines, step_lines, steps
+from retentiond.engine.failpoints import reach
+from retentiond.errors import PlanUnusable
+from retentiond.ledger import schema
+from retentiond.ledger.clock import micros
+from retentiond.ledger.ledger import Ledger
+
+_BUFFER = 1 << 20
+_KEPT_FOR = 30 * 86_400 * 1_000_000
+_HEADER_LIMIT = 1 << 24
+
+
+class PlanWriter:
+    """Writes step lines as they are drafted; `seal` puts the header before them and gives the plan its name."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._partial = directory / f".{secrets.token_hex(8)}"
+        self._steps = _new_file(self._partial.with_suffix(".steps"))
+        self._stays = _new_file(self._partial.with_suffix(".stays"))
+        self._hash = hashlib.sha256()
+        self.total = 0
+
+    def __enter__(self) -> PlanWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for file in (self._steps, self._stays):
+            file.close()
+            Path(file.name).unlink(missing_ok=True)
+        self._partial.unlink(missing_ok=True)
+
+    def add(self, rows: list[StepLine]) -> None:
+        """Appends steps; their numbers go on where the last ones ended."""
+        text = lines(rows)
+        self._hash.update(text)
+        self._steps.write(text)
+        self.total += len(rows)
+
+    def add_stays(self, rows: list[StayLine]) -> None:
+        """Appends lines about items that stay, which stand after the steps and outside the digest."""
+        self._stays.write(lines(rows))
+
+    def mark(self) -> tuple[int, int, int, Any]:
+        """Where the plan stands now, to come back to."""
+        return self._steps.tell(), self._stays.tell(), self.total, self._hash.copy()
+
+    def back_to(self, mark: tuple[int, int, int, Any]) -> None:
+        """Forgets everything that was added since a mark: a partial listing must not look whole."""
+        steps, stays, self.total, self._hash = mark
+        for file, end in ((self._steps, steps), (self._stays, stays)):
+            file.flush()
+            file.truncate(end)
+            file.seek(end)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the step lines so far."""
+        return self._hash.hexdigest()
+
+    def seal(self, header: Header) -> Path:
+        """Writes the whole plan under its name, durably; the file is not registered yet."""
+        line = canonical(header.as_json() | {"plan": header.name})
+        with _new_file(self._partial) as out:
+            out.write(line + b"\n")
+            out.flush()
+            for file in (self._steps, self._stays):
+                file.flush()
+                with open(file.name, "rb") as body:
+                    shutil.copyfileobj(body, out, _BUFFER)
+            out.flush()
+            os.fsync(out.fileno())
+        final = path_of(self._directory, header.name)
+        self._partial.rename(final)
+        _sync_directory(self._directory)
+        reach("plan-written")
+        return final
+
+
+class PlanFile:
+    """A plan as it lies on disk. Opening it checks that its name is the digest of what it says."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with open(path, "rb") as file:
+                first = file.readline(_HEADER_LIMIT)
+            line = json.loads(first)
+            self.name: str = line.pop("plan")
+            self.header: Header = header_from(line)
+            whole = canonical(line | {"plan": self.name}) + b"\n" == first
+        except FileNotFoundError:
+            raise PlanUnusable("there is no such plan", do="`retentiond plans` lists what there is") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PlanUnusable("this file is no plan", why=type(error).__name__) from error
+        if not whole or self.header.name != self.name:
+            raise _altered()
+        self._start = len(first)
+
+    def check_steps(self) -> None:
+        """`PlanUnusable` unless the step lines are those that the header was sealed with."""
+        found = hashlib.sha256()
+        with open(self.path, "rb", buffering=_BUFFER) as file:
+            file.seek(self._start)
+            left = self.header.total
+            while left and (block := list(islice(file, min(left, 1024)))):
+                found.update(b"".join(block))
+                left -= len(block)
+        if left or found.hexdigest() != self.header.steps:
+            raise _altered()
+
+    def blocks(self, size: int) -> Iterator[list[Step]]:
+        """The steps in their order, at most `size` together."""
+        for block in self._text(size):
+            try:
+                yield steps(block)
+            except SealBroken as error:
+                raise _altered() from error
+
+    def full(self, size: int) -> Iterator[list[StepLine]]:
+        """The steps with everything they say."""
+        for block in self._text(size):
+            try:
+                yield step_lines(block)
+            except SealBroken as error:
+                raise _altered() from error
+
+    def stays(self) -> Iterator[bytes]:
+        """The lines about items that stay, as they were written."""
+        with open(self.path, "rb", buffering=_BUFFER) as file:
+            file.seek(self._start)
+            yield from islice(file, self.header.total, None)
+
+    def _text(self, size: int) -> Iterator[bytes]:
+        left = self.header.total
+        with open(self.path, "rb", buffering=_BUFFER) as file:
+            file.seek(self._start)
+            while left and (block := list(islice(file, min(size, left)))):
+                left -= len(block)
+                yield b"".join(block)
+
+
+class PlanRegister:
+    """Which plans were made here, and which of them have been carried out."""
+
+    def __init__(self, ledger: Ledger, directory: Path) -> None:
+        self._ledger, self._directory = ledger, directory
+
+    def register(self, header: Header) -> None:
+        """Makes a plan one that can be applied, with its entry and those of its tripped limits."""
+        name = header.name
+        with self._ledger.transaction() as change:
+            change.connection.execute(
+                schema.plan.insert().values(
+                    name=name,
+                    made_at=change.time,
+                    at=micros(header.at),
+                    expires=micros(header.expires),
+                    header=json.dumps(header.as_json()),
+                    forecast=int(header.forecast),
+                    done=0,
+                )
+            )
+            change.write(
+                "plan-made",
+                plan=name,
+                rulebook=header.rulebook,
+                at=micros(header.at),
+                steps=header.total,
+                forecast=int(header.forecast),
+            )
+            for r in header.refused:
+                change.write(
+                    "limit-tripped", plan=name, category=r.category, rule=r.rule, limit=r.limit, value=r.value, allowed=r.allowed
+                )
+        reach("plan-registered")
+
+    def find(self, word: str) -> PlanFile:
+        """The plan that a file name or at least 12 characters of a digest mean; `PlanUnusable` otherwise."""
+        if os.sep in word or word.endswith(".jsonl") or Path(word).is_file():
+            return PlanFile(Path(word))
+        if len(word) < SHORTEST_NAME or not all(c in "0123456789abcdef" for c in word):
+            raise PlanUnusable(
+                "this names no plan",
+                why=f"a plan is a file, or at least {SHORTEST_NAME} characters of its digest",
+                do="see `retentiond plans`",
+            )
+        found = sorted(self._directory.glob(f"{word}*.jsonl"))
+        if len(found) > 1:
+            raise PlanUnusable("several plans begin so", do="give more characters")
+        if not found:
+            raise PlanUnusable("there is no such plan in plans/", do="`retentiond plans` lists what there is")
+        return PlanFile(found[0])
+
+    def known(self, name: str) -> bool:
+        """Whether a plan of this name was registered here."""
+        with self._ledger.transaction() as change:
+            wanted = sa.select(schema.plan.c.name).where(schema.plan.c.name == name)
+            return change.connection.execute(wanted).scalar() is not None
+
+    def is_done(self, name: str) -> bool:
+        """Whether a plan has been carried out to its end."""
+        with self._ledger.transaction() as change:
+            return bool(change.connection.execute(sa.select(schema.plan.c.done).where(schema.plan.c.name == name)).scalar())
+
+    def headers(self) -> list[tuple[str, Header, bool, bool]]:
+        """Every registered plan, newest first: name, header, carried out, file still there."""
+        columns = (schema.plan.c.name, schema.plan.c.header, schema.plan.c.done)
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(sa.select(*columns).order_by(schema.plan.c.made_at.desc())).all()
+        return [(n, header_from(json.loads(h)), bool(d), path_of(self._directory, n).exists()) for n, h, d in rows]
+
+    def keep_copy(self, plan: PlanFile) -> PlanFile:
+        """The plan in `plans/`, copied there if it came from elsewhere: recovery must be able to read it."""
+        final = path_of(self._directory, plan.name)
+        if not final.exists():
+            partial = final.with_suffix(f".{secrets.token_hex(4)}")
+            with open(plan.path, "rb") as body, _new_file(partial) as out:
+                shutil.copyfileobj(body, out, _BUFFER)
+                out.flush()
+                os.fsync(out.fileno())
+            partial.rename(final)
+            _sync_directory(self._directory)
+        return PlanFile(final)
+
+    def clear_old(self, now: int) -> int:
+        """Removes plan files whose time is over: done or never begun and expired, or older than 30 days."""
+        open_plans = sa.select(schema.batch.c.plan).where(schema.batch.c.outcome.is_(None))
+        idle = sa.and_(schema.plan.c.expires < now, schema.plan.c.name.not_in(open_plans))
+        with self._ledger.transaction() as change:
+            wanted = sa.select(schema.plan.c.name).where(sa.or_(schema.plan.c.made_at < now - _KEPT_FOR, idle))
+            names = change.connection.execute(wanted).scalars().all()
+        gone = [path for name in names if (path := path_of(self._directory, name)).exists()]
+        for path in gone:
+            path.unlink()
+        return len(gone)
+
+
+def path_of(directory: Path, name: str) -> Path:
+    """Where a plan of this name lies."""
+    return directory / f"{name}.jsonl"
+
+
+def _altered() -> PlanUnusable:
+    return PlanUnusable(
+        "the plan was altered after it was made", why="its name is not the digest of what it says", do="make a new plan"
+    )
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """A new file that only its owner can read."""
+    return open(path, "x+b", buffering=_BUFFER, opener=lambda name, flags: os.open(name, flags | os.O_CLOEXEC, 0o600))
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
