@@ -1,0 +1,241 @@
+"""Carrying out a plan: allowed, under the execute lock, after recovery, and never more than it says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from retentiond.app.happenings import Happenings
+from retentiond.app.house import House
+from retentiond.app.recovery import recover
+from retentiond.core.ladder import Bench
+from retentiond.core.limits import UNPASSABLE, Refusal, refuse
+from retentiond.core.plan import SHORTEST_NAME
+from retentiond.core.registers import Registers
+from retentiond.engine.codec import Step
+from retentiond.engine.executor import Executor, Result, Work
+from retentiond.engine.pipeline import bench_for, scope_for
+from retentiond.engine.ports import PAGE, Batch, Stop
+from retentiond.errors import NotApproved, PlanRefused, PlanUnusable, RetentiondError, UsageError
+from retentiond.ledger.clock import step
+from retentiond.ledger.journal import RunJournal
+from retentiond.ledger.locks import lock
+from retentiond.ledger.plans import PlanFile
+from retentiond.ledger.spans import Done
+
+Progress = Callable[[int, int], None]
+"""(steps settled, steps in the plan)."""
+
+
+def silent(_done: int, _total: int) -> None:
+    """No progress."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What came of carrying out a plan. `run` is None when there was nothing left to do."""
+
+    plan: str
+    run: str | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    recovered: Counter[str] = field(default_factory=Counter)
+    looked: int = 0
+    absent: int = 0
+    refused: PlanRefused | None = None
+    down: dict[str, RetentiondError] = field(default_factory=dict)
+    stopped: str | None = None
+
+
+def apply_plan(
+    house: House,
+    plan: PlanFile,
+    *,
+    over_limits: str | None = None,
+    allowed_by: str = "person",
+    stop: Stop,
+    progress: Progress = silent,
+) -> Applied:
+    """Carries out a plan, or what is left of it. Errors are those of `errors.py`; nothing is destroyed before the checks."""
+    with lock(house.directory.execute_lock, "a run of `retentiond apply`"):
+        recovered = recover(house)
+        check_usable(house, plan)
+        refused = _judge_refusals(plan, over_limits)
+        if house.plans.is_done(plan.name):
+            return Applied(plan.name, recovered=recovered)
+        plan.check_steps()
+        _check_places(house, plan)
+        house.ledger.refuse_stepped_clock()
+        blocked = set() if over_limits else plan.header.blocked()
+        allowed = [c for c in plan.header.categories if c not in blocked]
+        if not allowed and refused is not None:
+            raise refused
+        plan = house.plans.keep_copy(plan)
+        allowance = "over-limits" if over_limits else allowed_by
+        applied = _run(house, plan, allowed, allowance, _watching_clock(house, stop), progress)
+        applied.recovered, applied.refused = recovered, refused
+        return applied
+
+
+def check_usable(house: House, plan: PlanFile) -> None:
+    """`PlanUnusable` for a plan that is unknown, a forecast, expired, or of another rulebook."""
+    header = plan.header
+    if not house.plans.known(plan.name):
+        raise PlanUnusable("this plan was not made here", why="only a registered plan can be applied", do="retentiond plan")
+    if header.forecast:
+        raise PlanUnusable("this plan judges as of another time", why="it was made with --at", do="retentiond plan")
+    if header.expires <= house.now:
+        raise PlanUnusable(
+            "the plan has expired", why=f"it was good until {header.expires:%Y-%m-%d %H:%M} UTC", do="retentiond plan"
+        )
+    known = all(name in house.rulebook.categories for name in header.categories)
+    if not known or house.rulebook.digest(header.categories) != header.rulebook:
+        raise PlanUnusable("the plan is stale", why="the rules or stores have changed since it was made", do="retentiond plan")
+
+
+def _judge_refusals(plan: PlanFile, over_limits: str | None) -> PlanRefused | None:
+    """The refusal that stands, or None when nothing is refused or a person passed it by naming the plan."""
+    blocking: list[Refusal] = [r for r in plan.header.refused if r.blocks]
+    if over_limits is not None and (len(over_limits) < SHORTEST_NAME or not plan.name.startswith(over_limits)):
+        raise UsageError("--over-limits names another plan", why="it takes the digest of the plan that is applied", do=plan.name)
+    fixed = [r for r in blocking if r.limit in UNPASSABLE]
+    if fixed:
+        raise refuse(plan.name, fixed)
+    return refuse(plan.name, blocking) if blocking and over_limits is None else None
+
+
+def _check_places(house: House, plan: PlanFile) -> None:
+    for name, place in plan.header.places.items():
+        if house.view(name).place != place:
+            raise PlanUnusable(f"the plan is for another place: the store {name} is not where it was", do="retentiond plan")
+
+
+def _watching_clock(house: House, stop: Stop) -> Stop:
+    """Stops for what the caller says, for the stop file, and when the clock jumps in the middle of a run."""
+    baseline = house.clock()
+    from retentiond.ledger.clock import stored
+
+    kept = stored(baseline)
+
+    def reason() -> str | None:
+        if house.directory.stop_file.exists():
+            return "the stop file is there"
+        if step(kept, house.clock()):
+            return "the clock has jumped"
+        return stop()
+
+    return reason
+
+
+def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, stop: Stop, progress: Progress) -> Applied:
+    year = plan.header.at.year
+    house.memory.used_reference(year, [*allowed])
+    references = house.references(year)
+    for category in allowed:
+        house.reference_keys.key(year, category)
+    run = house.runs.begin(plan.name, allowance, allowed)
+    journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
+    executor = Executor(house.store, journal, Happenings(house), house.holds.current, stop)
+    applied = Applied(plan.name, run)
+    by_rule: Counter[tuple[str, str]] = Counter()
+    done = house.runs.done(plan.name)
+    settled = 0
+    for result in executor.run(works(house, plan, set(allowed), done)):
+        settled += len(result.work.batch)
+        _count(applied, result, by_rule)
+        progress(settled, plan.header.total)
+    applied.stopped, applied.down = executor.stopped, executor.down
+    house.memory.disposed(plan.name, by_rule)
+    unfinished = applied.stopped or applied.down or len(allowed) < len(plan.header.categories)
+    left = sum(applied.counts[name] for name in ("held", "locked", "failed", "unknown"))
+    house.runs.end(run, applied.counts, applied.looked, applied.absent, finished=not (unfinished or left))
+    if allowance == "over-limits":
+        _accept_populations(house, plan)
+    return applied
+
+
+def _count(applied: Applied, result: Result, by_rule: Counter[tuple[str, str]]) -> None:
+    applied.counts += result.counts
+    applied.looked += result.looked
+    applied.absent += result.absent
+    bench = result.work.bench
+    by_rule[bench.category, bench.rule.name] += result.counts["disposed"]
+
+
+def _accept_populations(house: House, plan: PlanFile) -> None:
+    """A person passed the limits, so what the plan saw is what is to be expected from now on."""
+    house.memory.saw({(c["category"], c["rule"]): c["scanned"] - c["due"] for c in plan.header.counts})
+
+
+def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterator[Work]:
+    """The steps that are left, in batches of one rule with rising numbers without a gap."""
+    benches: dict[tuple[str, str], Bench] = {}
+    for block in plan.blocks(PAGE):
+        left = (
+            [s for s in block if s.category in allowed and s.n not in done]
+            if done or len(allowed) < len(plan.header.categories)
+            else block
+        )
+        for (category, rule), steps in groupby(left, key=lambda s: (s.category, s.rule)):
+            bench = benches.get((category, rule))
+            if bench is None:
+                bench = benches[category, rule] = bench_of(house, category, rule)
+            for run in contiguous(list(steps)):
+                yield work(bench, run)
+
+
+def bench_of(house: House, category: str, rule: str) -> Bench:
+    """A rule of the rulebook, ready to act by; its holds are read anew for each batch."""
+    book = house.rulebook
+    found = next(r for r in book.categories[category].rules if r.name == rule)
+    return bench_for(book.categories[category], found, book.zone, house.now, Registers().holds)
+
+
+def work(bench: Bench, steps: Sequence[Step]) -> Work:
+    """A batch of these steps."""
+    batch = Batch(
+        steps[0].n,
+        scope_for(bench, everything=True),
+        bench.rule.action,
+        [s.key for s in steps],
+        [s.revision for s in steps],
+        store=steps[0].store,
+    )
+    return Work(bench, batch)
+
+
+def contiguous(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+    """The runs of steps whose numbers follow one another."""
+    if steps[-1].n - steps[0].n == len(steps) - 1:
+        yield steps
+        return
+    start = 0
+    for i in range(1, len(steps) + 1):
+        if i == len(steps) or steps[i].n != steps[i - 1].n + 1:
+            yield steps[start:i]
+            start = i
+
+
+def require_approval(house: House, names: Sequence[str]) -> None:
+    """`NotApproved` unless each category may be enforced as it stands without a person at hand."""
+    approvals = house.memory.approvals()
+    for category in house.categories(names):
+        if category.approval == "none":
+            continue
+        if category.approval == "always":
+            raise NotApproved(
+                f"the category {category.name} wants a person for every plan",
+                why="approval: always",
+                do="retentiond plan, then retentiond apply PLAN",
+            )
+        found = approvals.get(category.name)
+        if found is None or found.revoked:
+            why = "its approval was revoked" if found else "it was never approved"
+        elif found.rulebook != house.rulebook.digest([category.name]):
+            why = "it has changed since it was approved"
+        else:
+            continue
+        raise NotApproved(
+            f"the category {category.name} is not approved as it stands", why=why, do=f"retentiond approve {category.name}"
+        )

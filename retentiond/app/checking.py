@@ -1,0 +1,63 @@
+"""Reads everything, opens every store for looking, and says what an operator should know. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from retentiond.app.house import House
+from retentiond.config.load import promise_findings
+from retentiond.core.policy import Category, Rule
+from retentiond.engine.pipeline import bench_for, scope_for
+from retentiond.errors import Problem, RetentiondError, StoreDenied, StoreUnavailable
+
+_SAMPLES = 5
+
+
+@dataclass(slots=True)
+class Checked:
+    """What `check` found: warnings about the rules, and each rule's view of its store."""
+
+    warnings: list[Problem] = field(default_factory=list)
+    rules: list[RuleChecked] = field(default_factory=list)
+    down: dict[str, RetentiondError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChecked:
+    """One rule: what its store says about it, and some of the items that it selects."""
+
+    category: str
+    rule: str
+    store: str
+    action: str
+    retention: str
+    warnings: Sequence[str] = ()
+    samples: Sequence[str] = ()
+
+
+def check(house: House, *, offline: bool) -> Checked:
+    """Everything that can be known without changing anything; `offline` opens no store."""
+    checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded)])
+    for category in house.rulebook.categories.values():
+        for rule in category.rules:
+            plain = RuleChecked(category.name, rule.name, rule.store, rule.action.kind, rule.retention.words)
+            if offline:
+                checked.rules.append(plain)
+                continue
+            try:
+                checked.rules.append(_look(house, category, rule, plain))
+            except (StoreUnavailable, StoreDenied) as error:
+                checked.down[f"{category.name}/{rule.name}"] = error
+    return checked
+
+
+def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> RuleChecked:
+    view = house.view(rule.store)
+    scope = scope_for(bench_for(category, rule, house.rulebook.zone, house.now, ()), everything=True)
+    warnings = [*view.traits.notes, *view.warnings(scope)]
+    samples = list(islice((key for page in view.scan(scope) for key in page.keys), _SAMPLES))
+    if rule.start.kind == "event" and (source := category.events[rule.start.name]).query:
+        list(islice(house.answering(source.store).ask(source.query, []), 1))
+    return replace(plain, warnings=warnings, samples=samples)

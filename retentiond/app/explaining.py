@@ -1,0 +1,71 @@
+"""Every rung of the ladder for one item, present or gone, by the same code that judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from retentiond.app.happenings import Happenings
+from retentiond.app.house import House
+from retentiond.core.ladder import Bench, Judgement, climb, judge
+from retentiond.core.policy import Category, Rule
+from retentiond.engine.pipeline import bench_for, scope_for, with_events
+from retentiond.engine.ports import OUTSIDE
+from retentiond.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What one rule says about an item. `rungs` are (name, reason or None), in the order of precedence."""
+
+    category: str
+    rule: str
+    present: bool
+    selected: bool
+    verdict: str
+    reason: str
+    start: datetime | None = None
+    due: datetime | None = None
+    overdue: bool = False
+    rungs: list[tuple[str, str | None]] = field(default_factory=list)
+
+
+def explain(house: House, store: str, key: str) -> list[Explained]:
+    """What each rule on a store says about one item."""
+    if store not in house.rulebook.stores:
+        raise UsageError(f"there is no store '{store}'", do="the stores are: " + ", ".join(house.rulebook.stores))
+    rules = [(c, r) for c in house.rulebook.categories.values() for r in c.rules if r.store == store]
+    if not rules:
+        raise UsageError(f"no rule is about the store '{store}'", do="retentiond check")
+    return [_explain(house, category, rule, key) for category, rule in rules]
+
+
+def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
+    bench = bench_for(category, rule, house.rulebook.zone, house.now, house.holds.current().holds)
+    scope = scope_for(bench, everything=True)
+    page = house.view(rule.store).probe(scope, [key])
+    if page.revisions[0] is None:
+        return Explained(category.name, rule.name, present=False, selected=False, verdict="absent", reason="it is not there")
+    if page.doubts.get(0) == OUTSIDE:
+        return Explained(category.name, rule.name, present=True, selected=False, verdict="unselected", reason=OUTSIDE)
+    page = with_events(page, bench, Happenings(house), acting=False)
+    rungs = [(rung.name, reason) for rung, reason in climb(page, bench)]
+    verdict, reason = _verdict(judge(page, bench), rungs)
+    start = page.starts[0]
+    return Explained(
+        category.name, rule.name, True, True, verdict, reason, start, _due(bench, start), bool(bench.overdue([start])), rungs
+    )
+
+
+def _verdict(judged: Judgement, rungs: Sequence[tuple[str, str | None]]) -> tuple[str, str]:
+    if judged.due:
+        return "due", dict(rungs)["due"] or ""
+    return judged.groups[0].verdict, judged.groups[0].reason
+
+
+def _due(bench: Bench, start: datetime | None) -> datetime | None:
+    ends = [bench.due([start])[0]]
+    if bench.minimum is not None:
+        ends.append(bench.minimum.each([start])[0])
+    return None if start is None or None in ends else max(e for e in ends if e is not None)

@@ -1,0 +1,69 @@
+"""After a crash: what became of the intents that have no outcome, by looking. It destroys nothing.
+
+An open intent is never acted on. Its items are looked at in their store: still there in their
+revision means that nothing happened, absent means disposed (marked as inferred), another
+revision means changed. Where the store cannot be reached, the intent stays open and its items
+are unknown until a later look. This happens also when the plan is stale or expired.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from retentiond.app.house import House
+from retentiond.core.ladder import Bench
+from retentiond.core.outcome import Outcome, Settled
+from retentiond.engine.codec import Step
+from retentiond.engine.executor import inferred_fates
+from retentiond.engine.pipeline import bench_for, scope_for
+from retentiond.engine.ports import PAGE, Batch, Closing, OpenIntent
+from retentiond.errors import PlanUnusable, StoreDenied, StoreUnavailable
+from retentiond.ledger.plans import PlanFile, path_of
+
+
+def recover(house: House) -> Counter[str]:
+    """Writes the outcome of every open intent that can be looked at; what they came to."""
+    counts: Counter[str] = Counter()
+    for intent in house.runs.open_intents():
+        settled = _look(house, intent)
+        if settled is None:
+            counts["unknown"] += len(intent.steps)
+            continue
+        inferred = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
+        house.runs.resolve(Closing(intent.index, len(intent.steps), settled, inferred))
+        house.memory.disposed(intent.plan, {(intent.category, intent.rule): len(inferred)})
+        for s in settled:
+            counts[s.outcome.value] += len(s.positions)
+        counts["inferred"] += len(inferred)
+    return counts
+
+
+def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
+    """The fates of an intent's steps; None where the plan, the rule or the store is not to be had."""
+    bench = _bench(house, intent)
+    steps = _steps(house, intent)
+    if bench is None or steps is None:
+        return None
+    try:
+        store = house.store(intent.store)
+        keys, revisions = [s.key for s in steps], [s.revision for s in steps]
+        batch = Batch(intent.steps[0], scope_for(bench, everything=True), bench.rule.action, keys, revisions, store=intent.store)
+        return inferred_fates(store, batch, range(len(steps)))
+    except (StoreUnavailable, StoreDenied):
+        return None
+
+
+def _bench(house: House, intent: OpenIntent) -> Bench | None:
+    category = house.rulebook.categories.get(intent.category)
+    rule = next((r for r in category.rules if r.name == intent.rule and r.store == intent.store), None) if category else None
+    return bench_for(category, rule, house.rulebook.zone, house.now, ()) if category and rule else None
+
+
+def _steps(house: House, intent: OpenIntent) -> list[Step] | None:
+    wanted = set(intent.steps)
+    try:
+        plan = PlanFile(path_of(house.directory.plans, intent.plan))
+        found = [s for block in plan.blocks(PAGE) for s in block if s.n in wanted]
+    except PlanUnusable:
+        return None
+    return found if len(found) == len(wanted) else None

@@ -1,0 +1,184 @@
+"""What people tell us: holds, events and approvals, and what each of them comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from retentiond.app.house import House
+from retentiond.app.planning import Planned, make_plan
+from retentiond.core.ladder import Bench
+from retentiond.core.pattern import PatternError, compile_pattern
+from retentiond.core.registers import Hold
+from retentiond.core.selector import HoldIndex, uncovered
+from retentiond.engine.pipeline import bench_for, scope_for
+from retentiond.engine.ports import Identifying
+from retentiond.errors import StoreDenied, UsageError
+from retentiond.ledger.locks import is_taken
+
+_GLANCE = 0.05
+"""Seconds between two looks at a batch that is in flight."""
+
+
+@dataclass(slots=True)
+class Placed:
+    """A hold that was placed: what it covers now, which rules it cannot cover, and what was in flight."""
+
+    hold: Hold
+    covers: dict[tuple[str, str], int] = field(default_factory=dict)
+    uncovered: Sequence[tuple[str, str]] = ()
+    in_flight: int = 0
+    went: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def check_hold(house: House, hold: Hold) -> None:
+    """`UsageError` for a hold without a scope, with a scope that names nothing there is, or a broken pattern."""
+    scopes = (hold.category, hold.store, hold.path, hold.where)
+    if hold.everything and (any(scopes) or hold.subjects):
+        raise UsageError("--everything stands alone", why="scopes make a hold smaller, everything makes it whole")
+    if not (any(scopes) or hold.subjects or hold.everything):
+        raise UsageError("the hold has no scope", why="it would cover everything", do="give a scope, or say --everything")
+    if hold.category is not None:
+        house.categories([hold.category])
+    if hold.store is not None and hold.store not in house.rulebook.stores:
+        raise UsageError(f"there is no store '{hold.store}'", do="the stores are: " + ", ".join(house.rulebook.stores))
+    if hold.path is not None:
+        try:
+            compile_pattern(hold.path.strip("/"))
+        except PatternError as error:
+            raise UsageError("the path of the hold cannot be read", why=str(error)) from error
+    if hold.where is not None and hold.store is None:
+        raise UsageError("a predicate needs a store", why="it is SQL for the tables of one database", do="add --store")
+
+
+def widened(house: House, hold: Hold) -> Hold:
+    """The hold with the further identifiers that the configured look-ups give for its subjects."""
+    known = dict.fromkeys(hold.subjects)
+    waiting = list(known)
+    while waiting:
+        kind, value = waiting.pop()
+        for identity in house.settings.identities.values():
+            if f":{kind}" not in identity.query:
+                continue
+            for found in _identify(house, identity.store, identity.query, kind, value):
+                if found not in known:
+                    known[found] = None
+                    waiting.append(found)
+    return replace(hold, subjects=tuple(known))
+
+
+def _identify(house: House, store: str, query: str, kind: str, value: str) -> list[tuple[str, str]]:
+    view = house.view(store)
+    if not isinstance(view, Identifying):
+        raise StoreDenied(f"the store {store} cannot answer queries", do="an identity needs an sql store")
+    return list(view.identify(query, {kind: value}))
+
+
+def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
+    """Places a hold and waits for the one batch that may be in flight. `dry_run` only says what it would cover."""
+    check_hold(house, hold)
+    if hold.subjects:
+        hold = widened(house, hold)
+    rules = [(category.name, rule) for category in house.rulebook.categories.values() for rule in category.rules]
+    placed = Placed(hold, uncovered=uncovered(hold, rules))
+    if not dry_run:
+        entry = house.holds.place(hold, house.word)
+        placed.in_flight, placed.went = _await_flight(house, entry)
+    _count_covered(house, placed)
+    return placed
+
+
+def _await_flight(house: House, entry: int) -> tuple[int, int]:
+    """Waits until no live run has an intent from before the hold: (intents, items that went or may have gone)."""
+    flying = house.holds.in_flight(entry)
+    while any(outcome is None for _, outcome in flying) and is_taken(house.directory.execute_lock):
+        time.sleep(_GLANCE)
+        flying = house.holds.in_flight(entry)
+    return len(flying), house.runs.items_of([intent for intent, _ in flying])
+
+
+def _count_covered(house: House, placed: Placed) -> None:
+    """How many items of each rule in its scope the hold covers now; a store that fails is named."""
+    for category in house.rulebook.categories.values():
+        for rule in category.rules:
+            hold = placed.hold
+            if hold.category not in (None, category.name) or hold.store not in (None, rule.store):
+                continue
+            if (category.name, rule.name) in placed.uncovered:
+                continue
+            bench = bench_for(category, rule, house.rulebook.zone, house.now, [hold])
+            try:
+                placed.covers[category.name, rule.name] = _covered(house, bench)
+            except Exception as error:  # noqa: BLE001 the hold stands; what it covers is only a courtesy
+                placed.failed[f"{category.name}/{rule.name}"] = getattr(error, "what", type(error).__name__)
+
+
+def _covered(house: House, bench: Bench) -> int:
+    scope = scope_for(bench, everything=True)
+    total = 0
+    for page in house.view(bench.rule.store).scan(scope):
+        found = set(bench.holds.covered(page.keys, page.facts, range(len(page))))
+        narrowed = bench.holds.narrowed(page.keys, page.facts)
+        inside = None if not narrowed or narrowed[0].positions is None else narrowed[0].positions
+        found |= {i for i in page.held if narrowed and (inside is None or i in inside)}
+        total += len(found)
+    return total
+
+
+def holds_covering(house: House, store: str, key: str) -> list[Hold]:
+    """The active holds that cover one item."""
+    found: dict[str, Hold] = {}
+    for category in house.rulebook.categories.values():
+        for rule in category.rules:
+            if rule.store != store:
+                continue
+            for hold in house.holds.current().holds:
+                bench = bench_for(category, rule, house.rulebook.zone, house.now, [hold])
+                page = house.view(store).probe(scope_for(bench, everything=True), [key])
+                index = HoldIndex([hold], category.name, rule)
+                if index.covered([key], page.facts, [0]) or 0 in page.held:
+                    found[hold.id] = hold
+    return list(found.values())
+
+
+def record_event(house: House, name: str, subject: str, at: datetime) -> None:
+    """Records an event that some category declares as recorded; `UsageError` otherwise."""
+    _declared(house, name)
+    house.recorded.record(name, subject, at, house.word)
+
+
+def withdraw_event(house: House, name: str, subject: str, at: datetime | None) -> int:
+    """Withdraws recorded events; how many."""
+    _declared(house, name)
+    return house.recorded.withdraw(name, subject, at, house.word)
+
+
+def _declared(house: House, name: str) -> None:
+    declared = {e.name: e for c in house.rulebook.categories.values() for e in c.events.values()}
+    if name not in declared:
+        raise UsageError(
+            f"no category declares the event '{name}'", do="declared are: " + (", ".join(sorted(declared)) or "none")
+        )
+    if not any(c.events[name].recorded for c in house.rulebook.categories.values() if name in c.events):
+        raise UsageError(
+            f"the event '{name}' comes from a query",
+            why="it is not declared as recorded",
+            do="write `recorded: yes` beside its query",
+        )
+
+
+def preview(house: House, name: str) -> Planned:
+    """What a category would do if it were enforced now."""
+    return make_plan(house, [name])
+
+
+def approve(house: House, name: str, by: str, planned: Planned) -> None:
+    """Lets the daemon enforce this version; the places and populations that were seen are accepted with it."""
+    category = house.categories([name])[0]
+    house.memory.approve(name, house.rulebook.digest([name]), category.meaning(), by, house.word)
+    for store, place in planned.header.places.items():
+        house.memory.accept_place(store, house.definition(store), place, house.word)
+    house.memory.saw({(c.category, c.rule): c.scanned for c in planned.counts})

@@ -1,0 +1,126 @@
+"""`apply`: carries out a plan, or what is left of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retentiond.cli.desk import answer, house, options, progress, say, stoppable
+from retentiond.cli.front import common
+from retentiond.cli.render import short
+from retentiond.core.outcome import COUNTED
+from retentiond.errors import RetentiondError, UsageError
+
+if TYPE_CHECKING:
+    from retentiond.app.applying import Applied
+    from retentiond.app.house import House
+    from retentiond.app.trail import Checkpoint
+    from retentiond.ledger.plans import PlanFile
+
+
+@click.command()
+@click.argument("plan_name", metavar="[PLAN]", required=False)
+@click.option(
+    "--category", "categories", metavar="C", multiple=True, help="Plan and carry out an approved category; may be repeated."
+)
+@click.option("--over-limits", metavar="DIGEST", help="Pass the limits of the plan with this digest (at least 12 characters).")
+@common
+def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str | None) -> int:
+    """Carry out a plan: never more than it says, less where things have changed.
+
+    What was cut short is resumed by the same command. Only this command destroys anything.
+    """
+    from retentiond.app.trail import publish
+
+    if bool(plan_name) == bool(categories):
+        raise UsageError("name a plan, or categories", do="retentiond apply PLAN, or retentiond apply --category C")
+    with house() as at_home, stoppable() as stop:
+        try:
+            plan, allowed_by = _plan(at_home, plan_name, categories)
+            with progress(plan.header.total) as show:
+                from retentiond.app.applying import apply_plan
+
+                applied = apply_plan(
+                    at_home,
+                    plan,
+                    over_limits=over_limits,
+                    allowed_by=allowed_by,
+                    stop=stop,
+                    progress=lambda done, _total: show("disposing", done),
+                )
+        except RetentiondError:
+            if at_home.directory.exists():
+                publish(at_home)
+            raise
+        checkpoint = publish(at_home)
+    if options().json:
+        answer(as_json(applied, checkpoint))
+    else:
+        tell(applied, checkpoint)
+    return code_of(applied)
+
+
+def _plan(at_home: House, plan_name: str | None, categories: tuple[str, ...]) -> tuple[PlanFile, str]:
+    """The plan that is meant, or one made now for approved categories; with who allows it."""
+    if plan_name:
+        at_home.require_state()
+        return at_home.plans.find(plan_name), "person"
+    from retentiond.app.applying import require_approval
+    from retentiond.app.planning import make_plan
+
+    require_approval(at_home, categories)
+    planned = make_plan(at_home, categories)
+    if planned.unseen:
+        raise next(iter(planned.unseen.values()))
+    return at_home.plans.find(planned.name), "approval"
+
+
+def code_of(applied: Applied) -> int:
+    """The exit code: a store that was not reached, then a refusal, then steps that failed."""
+    if applied.down:
+        return 5
+    if applied.refused is not None:
+        return 3
+    unknown = applied.counts["unknown"] + applied.recovered["unknown"]
+    return 1 if applied.counts["failed"] or unknown else 0
+
+
+def as_json(applied: Applied, checkpoint: Checkpoint) -> dict[str, Any]:
+    """The shape of `apply --json`."""
+    value: dict[str, Any] = {
+        "run": applied.run,
+        "plan": applied.plan,
+        "counts": {name: applied.counts[name] for name in COUNTED},
+        "recovered": {name: n for name, n in applied.recovered.items() if n},
+        "verified": {"looked": applied.looked, "absent": applied.absent},
+        "stopped": applied.stopped,
+        "checkpoint": {"size": checkpoint.size, "root": checkpoint.root},
+    }
+    if applied.refused is not None or applied.down:
+        troubles = [*applied.down.values(), *([applied.refused] if applied.refused else [])]
+        value["errors"] = [{"code": t.code, "what": t.what, "why": t.why, "do": t.do} for t in troubles]
+    return value
+
+
+def tell(applied: Applied, checkpoint: Checkpoint) -> None:
+    """What carrying out a plan came to, in words."""
+    if any(applied.recovered.values()):
+        found = ", ".join(f"{n:,} {name}" for name, n in applied.recovered.items() if n)
+        say(f"Recovered from a run that was cut short: {found}")
+    if applied.run is None:
+        say(f"Plan {short(applied.plan)} has been carried out already; nothing was left to do.")
+    else:
+        say(f"Run {applied.run} of plan {short(applied.plan)}")
+        for name in COUNTED:
+            if applied.counts[name] or name == "disposed":
+                say(f"  {name:<10} {applied.counts[name]:>10,}")
+        say(f"  looked again at {applied.looked:,}: {applied.absent:,} are gone")
+    if applied.stopped:
+        say(f"Stopped before the end: {applied.stopped}. The same command goes on where it stopped.")
+    for store, error in applied.down.items():
+        say(f"The store {store} failed: {error.what}; {error.why}; {error.do}")
+    if applied.refused is not None:
+        say(f"Refused: {applied.refused.why}")
+        say(f"  {applied.refused.do}")
+    say(f"Audit log: {checkpoint.size:,} entries, root {checkpoint.root[:16]}…")

@@ -1,0 +1,57 @@
+"""`check`: reads everything, opens every store, changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from retentiond.cli.desk import answer, house, options, say
+from retentiond.cli.front import common
+
+if TYPE_CHECKING:
+    from retentiond.app.checking import Checked
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Open no store: check the files alone.")
+@click.option("--probe", is_flag=True, help="Let stores that need it write a scratch object (files and sql need none).")
+@common
+def check(offline: bool, probe: bool) -> int:
+    """Read the configuration and every category, open every store, and change nothing.
+
+    All errors are shown at once, each with file:line:column. Warnings leave the exit code 0.
+    """
+    from retentiond.app.checking import check as check_house
+
+    _ = probe
+    with house() as at_home:
+        found = check_house(at_home, offline=offline)
+    if options().json:
+        answer(
+            {
+                "ok": not found.down,
+                "warnings": [asdict(w) for w in found.warnings],
+                "rules": [asdict(r) for r in found.rules],
+                "errors": [{"rule": w, "code": e.code, "what": e.what, "why": e.why, "do": e.do} for w, e in found.down.items()],
+            }
+        )
+    else:
+        _tell(found)
+    return 5 if found.down else 0
+
+
+def _tell(found: Checked) -> None:
+    for rule in found.rules:
+        say(f"{rule.category}/{rule.rule}: {rule.action} in {rule.store} after {rule.retention}")
+        if rule.samples and options().verbose:
+            say("  such as " + ", ".join(rule.samples))
+        for warning in rule.warnings:
+            say(f"  warning: {warning}")
+    for problem in found.warnings:
+        say(f"warning: {problem}")
+    for where, error in found.down.items():
+        say(f"{where}: {error.what}; {error.why}; {error.do}")
+    rules = f"{len(found.rules):,} rules" if len(found.rules) != 1 else "1 rule"
+    say(f"{rules} checked, nothing was changed." if not found.down else "Some stores could not be looked at.")

@@ -1,0 +1,84 @@
+"""`event`: record, withdraw and list what happened to a subject."""
+
+from __future__ import annotations
+
+import click
+
+from retentiond.cli.desk import answer, house, moment, options, say
+from retentiond.cli.front import common
+from retentiond.cli.render import minute, table
+from retentiond.core.plan import written
+
+
+@click.group()
+@common
+def event() -> None:
+    """Record, withdraw and list events: they start the clock of a rule."""
+
+
+@event.command()
+@click.argument("name")
+@click.argument("subject")
+@click.option("--at", metavar="TIME", help="When it happened (default: now).")
+@common
+def record(name: str, subject: str, at: str | None) -> None:
+    """Record that an event happened to a subject."""
+    from retentiond.app.telling import record_event
+    from retentiond.app.trail import publish
+
+    with house() as at_home:
+        when = moment(at, at_home) if at else at_home.now
+        record_event(at_home, name, subject, when)
+        publish(at_home)
+    if options().json:
+        answer({"event": name, "subject": subject, "at": written(when)})
+    else:
+        say(f"Recorded: {name} of {subject} at {minute(when)} UTC.")
+
+
+@event.command()
+@click.argument("name")
+@click.argument("subject")
+@click.option("--at", metavar="TIME", help="Only the event of this instant (default: all of the subject).")
+@common
+def withdraw(name: str, subject: str, at: str | None) -> None:
+    """Withdraw recorded events of a subject, as if they had not happened."""
+    from retentiond.app.telling import withdraw_event
+    from retentiond.app.trail import publish
+
+    with house() as at_home:
+        found = withdraw_event(at_home, name, subject, moment(at, at_home) if at else None)
+        publish(at_home)
+    if options().json:
+        answer({"event": name, "subject": subject, "withdrawn": found})
+    else:
+        say(f"Withdrawn: {found} of {name} of {subject}.")
+
+
+@event.command(name="list")
+@common
+def list_events() -> None:
+    """List the recorded events."""
+    with house() as at_home:
+        found = at_home.recorded.all() if at_home.directory.exists() else []
+    if options().json:
+        names = [
+            {
+                "event": e.name,
+                "subject": e.subject,
+                "at": written(e.at),
+                "recorded": written(e.recorded_at),
+                "withdrawn": e.withdrawn,
+            }
+            for e in found
+        ]
+        answer({"events": names})
+        return
+    if not found:
+        say("No events were recorded by hand.")
+        return
+    table(
+        ("event", "subject", "at", "state"),
+        [(e.name, e.subject, minute(e.at), "withdrawn" if e.withdrawn else "counts") for e in found],
+        left=("event", "subject", "at", "state"),
+    )

@@ -1,0 +1,71 @@
+"""`explain`: every rung of the ladder for one item."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retentiond.cli.desk import answer, house, options, say
+from retentiond.cli.front import common
+from retentiond.cli.render import minute
+from retentiond.core.plan import written
+
+if TYPE_CHECKING:
+    from retentiond.app.explaining import Explained
+    from retentiond.app.trail import Evidence
+
+
+@click.command()
+@click.argument("store")
+@click.argument("key")
+@common
+def explain(store: str, key: str) -> None:
+    """Show why one item stays or goes, by the same code that judges it."""
+    from retentiond.app.explaining import explain as explain_item
+    from retentiond.app.trail import lookup
+
+    with house() as at_home:
+        found = explain_item(at_home, store, key)
+        evidence, _ = lookup(at_home, store, key)
+    if options().json:
+        answer({"store": store, "key": key, "rules": [_json(e) for e in found], "evidence": [evidence_json(e) for e in evidence]})
+        return
+    say(f"{store} {key}")
+    for explained in found:
+        _tell(explained)
+    for e in evidence:
+        tell_evidence(e)
+
+
+def _tell(e: Explained) -> None:
+    say()
+    say(f"  {e.category}/{e.rule}: {e.verdict}" + (f", {e.reason}" if e.reason else ""))
+    if not e.selected:
+        return
+    say(f"    start  {minute(e.start) or 'none'}" + (" UTC" if e.start else ""))
+    say(f"    due    {minute(e.due) or 'never'}" + (" UTC" if e.due else "") + (", overdue" if e.overdue else ""))
+    for name, reason in e.rungs:
+        say(f"    {'●' if reason else '○'} {name:<18} {reason or ''}".rstrip())
+
+
+def tell_evidence(e: Evidence) -> None:
+    """One line of evidence about an item."""
+    at = datetime.fromtimestamp(e.time // 1_000_000, UTC)
+    inferred = " (inferred)" if e.inferred else ""
+    say(f"  evidence: {e.outcome}{inferred} on {minute(at)} UTC in run {e.run}, entry {e.index}, reference {e.reference}")
+
+
+def _json(e: Explained) -> dict[str, Any]:
+    return asdict(e) | {
+        "start": e.start and written(e.start),
+        "due": e.due and written(e.due),
+        "rungs": [{"rung": name, "matches": reason is not None, "reason": reason} for name, reason in e.rungs],
+    }
+
+
+def evidence_json(e: Evidence) -> dict[str, Any]:
+    """One piece of evidence in JSON."""
+    return asdict(e)

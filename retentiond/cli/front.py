@@ -1,0 +1,144 @@
+"""The front door: finds the command, gives it the common options, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from typing import Any
+
+import click
+
+from retentiond.errors import Problem, RetentiondError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("init:init", "Write a first retentiond.yaml, policies.d/ and keys."),
+    "demo": ("demo:demo", "Build a small company and play plan, approve, apply and verify on it."),
+    "check": ("check:check", "Read everything, open every store, change nothing."),
+    "plan": ("plan:plan", "Show what would happen (the dry run); also: plan show, plan diff."),
+    "plans": ("plans:plans", "List the plans that there are."),
+    "runs": ("plans:runs", "List the runs of the past."),
+    "approve": ("approve:approve", "Let the daemon enforce this version of a category."),
+    "apply": ("apply:apply", "Carry out a plan, or what is left of it."),
+    "explain": ("explain:explain", "Show every rung of the ladder for one item."),
+    "hold": ("hold:hold", "Place, release and list holds."),
+    "event": ("event:event", "Record, withdraw and list events."),
+    "audit": ("audit:audit", "Show, look up, verify and export the audit trail."),
+    "clock": ("clock:clock", "Show whether the clock is trusted; accept a step of it."),
+}
+"""Every command with the place of its code and its line in the list."""
+
+
+class Lazy(click.Group):
+    """A group whose commands are loaded when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(f"retentiond.cli.{module}"), name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, 1)
+            ctx.fail(f"there is no command '{args[0]}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+class Options:
+    """The common options, wherever on the line they stood."""
+
+    def __init__(self) -> None:
+        self.config: str | None = None
+        self.json = False
+        self.verbose = False
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    if value:
+        setattr(ctx.ensure_object(Options), param.name or "", value)
+    return value
+
+
+def common(command: Any) -> Any:
+    """Adds `--config`, `--json` and `--verbose` to a command, so that they may stand before and after it."""
+    for option in (
+        click.option("--verbose", is_flag=True, expose_value=False, callback=_remember, help="Say more."),
+        click.option("--json", "json", is_flag=True, expose_value=False, callback=_remember, help="Answer in JSON."),
+        click.option(
+            "--config",
+            metavar="FILE",
+            expose_value=False,
+            callback=_remember,
+            help="The configuration (default: retentiond.yaml).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
+@click.version_option(package_name="retentiond", message="%(prog)s %(version)s")
+@common
+def retentiond() -> None:
+    """Keeps the promises of a privacy notice, and proves it.
+
+    Reads the rules in policies.d/, looks at databases and files, writes down what is due
+    (plan), does exactly that (apply), and keeps a record that a stranger can verify (audit).
+
+    Exit codes: 0 done; 1 some steps failed or are unknown; 2 configuration or usage;
+    3 refused by a limit or unapproved; 4 a plan that cannot be used; 5 a store or a lock;
+    6 the audit trail does not verify; 7 a violation or something overdue.
+    """
+
+
+def run(args: Sequence[str] | None = None) -> None:
+    """Runs one command and ends the process with its exit code."""
+    sys.exit(code_of(sys.argv[1:] if args is None else args))
+
+
+def code_of(args: Sequence[str]) -> int:
+    """Runs one command; its exit code."""
+    as_json = "--json" in args
+    try:
+        answer = retentiond.main(list(args), prog_name="retentiond", standalone_mode=False, obj=Options())
+    except RetentiondError as error:
+        return _told(error.problems, as_json, error.exit_code, error)
+    except click.exceptions.Abort:
+        return _told([Problem("stopped by the person at the terminal", code="usage")], as_json, 2)
+    except click.ClickException as error:
+        return _told([Problem(error.format_message(), do=_see(error), code="usage")], as_json, 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return answer if isinstance(answer, int) else 0
+
+
+def _see(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context is not None else ""
+
+
+def _told(problems: Sequence[Problem], as_json: bool, code: int, error: RetentiondError | None = None) -> int:
+    if as_json:
+        rows = [{name: asdict(p)[name] for name in ("code", "file", "line", "column", "what", "why", "do")} for p in problems]
+        click.echo(json.dumps({"errors": rows}, ensure_ascii=False))
+        return code
+    for problem in problems:
+        click.echo(f"retentiond: {problem}", err=True)
+    if error is not None and error.key and sys.stderr.isatty():
+        click.echo(f"  item: {error.key}", err=True)
+    return code

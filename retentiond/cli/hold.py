@@ -1,0 +1,169 @@
+"""`hold`: place, release and list the suspensions of disposal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retentiond.cli.desk import answer, house, options, say
+from retentiond.cli.front import common
+from retentiond.cli.render import day, table
+from retentiond.core.plan import written
+from retentiond.core.registers import Hold
+from retentiond.errors import UsageError
+
+if TYPE_CHECKING:
+    from retentiond.app.telling import Placed
+
+
+@click.group()
+@common
+def hold() -> None:
+    """Place, release and list holds: they suspend disposal, and win over everything else."""
+
+
+@hold.command()
+@click.argument("hold_id", metavar="ID")
+@click.option("--reason", required=True, help="Why, in words for people.")
+@click.option("--mandate", required=True, help="The ground: the claim, the law, the order.")
+@click.option("--category", help="Only this category.")
+@click.option("--store", help="Only this store.")
+@click.option("--path", metavar="GLOB", help="Only this path and what is below it.")
+@click.option("--subject", "subjects", metavar="K=V", multiple=True, help="Only what is about this person; may be repeated.")
+@click.option("--where", metavar="SQL", help="Only the rows for which this holds (with --store).")
+@click.option("--everything", is_flag=True, help="Hold everything there is.")
+@click.option("--review-on", metavar="DATE", help="When to look at it again.")
+@click.option("--dry-run", is_flag=True, help="Say what it would cover, and place nothing.")
+@common
+def place(hold_id: str, reason: str, mandate: str, dry_run: bool, review_on: str | None, **scope: Any) -> None:
+    """Place a hold. It wins from the moment this command returns.
+
+    Scopes are joined with AND. A batch that was in flight at that moment is waited for and
+    said.
+    """
+    from retentiond.app.telling import place_hold
+    from retentiond.app.trail import publish
+
+    subjects = tuple(_pair(word) for word in scope.pop("subjects"))
+    wanted = Hold(hold_id, reason, mandate, subjects=subjects, review_on=_date(review_on), **scope)
+    with house() as at_home:
+        placed = place_hold(at_home, wanted, dry_run=dry_run)
+        publish(at_home)
+    if options().json:
+        answer(_placed_json(placed, dry_run=dry_run))
+    else:
+        _tell(placed, dry_run=dry_run)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    kind, sign, value = word.partition("=")
+    if not (kind and sign and value):
+        raise UsageError(f"'{word}' names nobody", why="a subject is an identifier kind and its value", do="write customer=42")
+    return kind, value
+
+
+def _date(text: str | None) -> str | None:
+    from retentiond.ledger.registers import as_day
+
+    try:
+        return as_day(text) if text else None
+    except ValueError:
+        raise UsageError(f"'{text}' is no date", do="write 2027-01-31") from None
+
+
+def _tell(placed: Placed, *, dry_run: bool) -> None:
+    say(f"Hold {placed.hold.id} " + ("would cover:" if dry_run else "is in force. It covers:"))
+    for (category, rule), items in placed.covers.items():
+        say(f"  {items:>8,} items of {category}/{rule}")
+    for where, what in placed.failed.items():
+        say(f"  {where} could not be looked at: {what}")
+    if placed.covers and not any(placed.covers.values()):
+        say("  note: it covers nothing that is there now")
+    for category, rule in placed.uncovered:
+        say(f"  uncovered: {category}/{rule} maps none of its subjects, so the hold cannot protect its items")
+    if placed.in_flight:
+        say(
+            f"  in flight: {placed.in_flight} batch of {placed.went:,} items had begun before; `retentiond audit show` has its outcome"
+        )
+
+
+def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "hold": as_json(placed.hold),
+        "placed": not dry_run,
+        "covers": [{"category": c, "rule": r, "items": n} for (c, r), n in placed.covers.items()],
+        "uncovered": [{"category": c, "rule": r} for c, r in placed.uncovered],
+        "failed": placed.failed,
+        "in_flight": {"batches": placed.in_flight, "items": placed.went},
+    }
+
+
+@hold.command()
+@click.argument("hold_id", metavar="ID")
+@click.option("--reason", required=True, help="Why it is released.")
+@common
+def release(hold_id: str, reason: str) -> None:
+    """Release a hold. What it covered is judged by the other rungs again."""
+    from retentiond.app.trail import publish
+
+    with house() as at_home:
+        at_home.holds.release(hold_id, reason, at_home.word)
+        publish(at_home)
+    if options().json:
+        answer({"hold": hold_id, "released": True})
+    else:
+        say(f"Hold {hold_id} is released.")
+
+
+@hold.command(name="list")
+@click.option("--covers", nargs=2, metavar="STORE KEY", help="Only the active holds that cover this item.")
+@common
+def list_holds(covers: tuple[str, str] | None) -> None:
+    """List the holds."""
+    from retentiond.app.telling import holds_covering
+
+    with house() as at_home:
+        found: list[Hold] = []
+        if at_home.directory.exists():
+            found = holds_covering(at_home, *covers) if covers else at_home.holds.all()
+    if options().json:
+        answer({"holds": [as_json(h) for h in found]})
+        return
+    if not found:
+        say("No hold covers it." if covers else "There are no holds.")
+        return
+    table(
+        ("hold", "state", "placed", "review", "scope", "mandate"),
+        [
+            (h.id, "released" if h.released_at else "active", day(h.placed_at), h.review_on or "", scope_in_words(h), h.mandate)
+            for h in found
+        ],
+        left=("hold", "state", "placed", "review", "scope", "mandate"),
+    )
+
+
+def scope_in_words(found: Hold) -> str:
+    """A hold's scope on one line."""
+    if found.everything:
+        return "everything"
+    parts = [f"{name} {getattr(found, name)}" for name in ("category", "store", "path", "where") if getattr(found, name)]
+    return "; ".join([*parts, *(f"{kind}={value}" for kind, value in found.subjects)])
+
+
+def as_json(found: Hold) -> dict[str, Any]:
+    """A hold in JSON."""
+    return {
+        "id": found.id,
+        "reason": found.reason,
+        "mandate": found.mandate,
+        "category": found.category,
+        "store": found.store,
+        "path": found.path,
+        "subjects": {kind: [v for k, v in found.subjects if k == kind] for kind, _ in found.subjects},
+        "where": found.where,
+        "everything": found.everything,
+        "review_on": found.review_on,
+        "placed": found.placed_at and written(found.placed_at),
+        "released": found.released_at and written(found.released_at),
+    }

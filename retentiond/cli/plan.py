@@ -1,0 +1,129 @@
+"""`plan`: the dry run. `plan show`: the steps of a plan."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retentiond.cli.desk import answer, house, moment, options, progress, say
+from retentiond.cli.front import common
+from retentiond.core.plan import refusal_json, written
+
+if TYPE_CHECKING:
+    from retentiond.app.planning import Planned
+
+_TAKING = ("--config",)
+
+
+class _OrMake(click.Group):
+    """`plan` alone makes a plan; a word that is no subcommand is a category."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = 0
+        while at < len(args) and args[at].startswith("--") and args[at] in ("--json", "--verbose", *_TAKING):
+            at += 2 if args[at] in _TAKING else 1
+        if at < len(args) and (args[at] in self.commands or (at == 0 and args[at] in ("-h", "--help"))):
+            return super().parse_args(ctx, args)
+        return super().parse_args(ctx, [*args[:at], "make", *args[at:]])
+
+
+@click.group(cls=_OrMake)
+@common
+def plan() -> None:
+    """Show what would happen, and seal it as a plan.
+
+    `retentiond plan [CATEGORY…]` looks at every store and changes nothing. Options are those
+    of `retentiond plan make --help`.
+    """
+
+
+@plan.command(name="make")
+@click.argument("categories", nargs=-1)
+@click.option("--out", metavar="FILE", help="Write the plan to this file, too.")
+@click.option("--at", metavar="TIME", help="Judge as of another time; such a plan cannot be applied.")
+@click.option("--all", "stays", is_flag=True, help="List the items that stay, too, with the reason.")
+@common
+def make(categories: tuple[str, ...], out: str | None, at: str | None, stays: bool) -> int:
+    """Look, judge and write down what is due. Nothing is changed."""
+    from retentiond.app.planning import make_plan
+    from retentiond.app.trail import publish
+    from retentiond.ledger.plans import path_of
+
+    with house() as at_home, progress(None) as seen:
+        when = moment(at, at_home) if at else None
+        planned = make_plan(at_home, categories, at=when, stays=stays, progress=seen)
+        publish(at_home)
+        if out:
+            shutil.copyfile(path_of(at_home.directory.plans, planned.name), _private(out))
+    if options().json:
+        answer(as_json(planned))
+    else:
+        from retentiond.cli.plan_words import tell
+
+        tell(planned)
+    return 5 if planned.unseen else 0
+
+
+def _private(path: str) -> str:
+    import os
+
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
+    return path
+
+
+def as_json(planned: Planned) -> dict[str, Any]:
+    """The shape of `plan --json`."""
+    errors = [{"rule": where, "code": e.code, "what": e.what, "why": e.why, "do": e.do} for where, e in planned.unseen.items()]
+    return {
+        "plan": planned.name,
+        "at": written(planned.header.at),
+        "expires": written(planned.header.expires),
+        "rules": [c.as_json() for c in planned.counts],
+        "refused": [refusal_json(r) for r in planned.header.refused],
+        "violations": [],
+        "warnings": planned.warnings,
+        "unseen": errors,
+    }
+
+
+@plan.command()
+@click.argument("plan_name", metavar="PLAN")
+@click.option("--limit", default=20, show_default=True, help="So many steps at the most; 0 for all.")
+@common
+def show(plan_name: str, limit: int) -> None:
+    """Show a plan: its header and its steps, with the keys in clear."""
+    from itertools import islice
+
+    with house() as at_home:
+        at_home.require_state()
+        found = at_home.plans.find(plan_name)
+        found.check_steps()
+        rows = (
+            [s for block in found.full(1000) for s in block]
+            if not limit
+            else list(islice((s for b in found.full(1000) for s in b), limit))
+        )
+    if options().json:
+        names = ("n", "category", "rule", "store", "key", "revision", "action", "reasons", "size")
+        lines = [
+            {n: getattr(s, n) for n in names} | {"start": s.start and written(s.start), "due": s.due and written(s.due)}
+            for s in rows
+        ]
+        answer({"plan": found.name, **found.header.as_json(), "lines": lines})
+        return
+    from retentiond.cli.plan_words import tell_header
+    from retentiond.cli.render import day, table
+
+    tell_header(found.name, found.header)
+    say()
+    table(
+        ("step", "rule", "key", "start", "due"),
+        [(s.n, f"{s.category}/{s.rule}", s.key, day(s.start), day(s.due)) for s in rows],
+        left=("rule", "key"),
+    )
+    if len(rows) < found.header.total:
+        say(f"… {found.header.total - len(rows):,} more steps (--limit 0 shows all)")

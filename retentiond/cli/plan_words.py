@@ -1,0 +1,80 @@
+"""A plan in words and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from retentiond.cli.desk import say
+from retentiond.cli.render import minute, short, size, table
+from retentiond.core.limits import UNPASSABLE, passing_line, words
+from retentiond.core.plan import Header
+
+if TYPE_CHECKING:
+    from retentiond.app.planning import Planned
+
+
+def tell(planned: Planned) -> None:
+    """What planning came to."""
+    tell_header(planned.name, planned.header)
+    for warning in planned.warnings:
+        say(f"  note: {warning}")
+    for where, error in planned.unseen.items():
+        say(f"  not seen: {where}: {error.what}; {error.why}; {error.do}")
+    say()
+    say("Nothing was changed." + _next(planned))
+
+
+def tell_header(name: str, header: Header) -> None:
+    """The counts of a plan, and what stands in its way."""
+    kind = "Forecast" if header.forecast else "Plan"
+    say(f"{kind} {name}")
+    say(f"judged as of {minute(header.at)} UTC, good until {minute(header.expires)} UTC")
+    say()
+    counts(header.counts)
+    tell_refused(name, header)
+
+
+def counts(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The table of a plan: what is due, and what stays and why."""
+    names = ("due", "overdue", "waiting", "kept", "held", "locked", "undetermined")
+    shown = ["due", "overdue", "waiting"] + [n for n in names[3:] if any(r[n] for r in rows)]
+    table(
+        ("rule", *("undeterm." if n == "undetermined" else n for n in shown), "bytes due", "oldest"),
+        [
+            (f"{r['category']}/{r['rule']}", *(r[n] for n in shown), size(r["bytes_due"]) if r["due"] else "·", _day(r["oldest"]))
+            for r in rows
+        ],
+        left=("rule",),
+    )
+
+
+def tell_refused(name: str, header: Header) -> None:
+    """The limits that were crossed, and the line that lets the plan pass."""
+    if not header.refused:
+        return
+    say()
+    for refusal in header.refused:
+        say(f"  refused: {words(refusal)}")
+    blocking = [r for r in header.refused if r.blocks]
+    if not blocking:
+        return
+    say(f"  The steps of {', '.join(sorted(header.blocked()))} will not be carried out.")
+    if any(r.limit in UNPASSABLE for r in blocking):
+        say("  This cannot be passed: see `retentiond clock` and `retentiond approve`.")
+    else:
+        say("  If this is meant, a person lets the whole plan pass with:")
+        say(f"    {passing_line(name)}")
+
+
+def _next(planned: Planned) -> str:
+    header = planned.header
+    if header.forecast:
+        return " A forecast cannot be applied."
+    due = sum(c.due for c in planned.counts if c.category not in header.blocked())
+    return f" To carry it out: retentiond apply {short(planned.name)}" if due else " Nothing is due." if not header.total else ""
+
+
+def _day(oldest: str | None) -> str:
+    return datetime.fromisoformat(oldest).strftime("%Y-%m-%d") if oldest else ""

@@ -1,0 +1,64 @@
+"""Words and tables for people: within 80 columns where there is no terminal to measure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_WIDTH = 80
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Sequence[str] = ()) -> None:
+    """Prints a table. Numbers stand right with thousands separated; the columns in `left` stand left and may wrap."""
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    for name in columns:
+        shown.add_column(name, justify="left" if name in left else "right", overflow="fold", no_wrap=name not in left)
+    for row in rows:
+        shown.add_row(*[Text(_cell(value)) for value in row])
+    console().print(shown)
+
+
+def console() -> Console:
+    """Standard output: 80 columns unless a terminal says otherwise; no colour where NO_COLOR is set."""
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or _WIDTH)
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if value else "·"
+    return "" if value is None else str(value)
+
+
+def size(count: int) -> str:
+    """Bytes in words: 1.2 MiB."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1024
+    return f"{value:,.1f} TiB"
+
+
+def day(moment: datetime | None) -> str:
+    """The day of an instant, UTC."""
+    return moment.strftime("%Y-%m-%d") if moment else ""
+
+
+def minute(moment: datetime | None) -> str:
+    """An instant to the minute, UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
+def short(name: str) -> str:
+    """The first characters of a digest, enough to mean it."""
+    return name[:12]
