@@ -102,8 +102,6 @@ class _Planner:
         self.warnings += [f"{words(r)}; nothing is due, so nothing is refused" for r in warn]
         if surveyed.children:
             self.refused.append(Refusal(category.name, rule.name, "children", surveyed.children, 0))
-        if counts.undetermined:
-            self.warnings.append(f"{category.name}/{rule.name}: {counts.undetermined:,} items are undetermined and stay")
 
     def _moved(self, store: str) -> bool:
         known = self.house.memory.places().get(store)

@@ -11,7 +11,7 @@ from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
 
 if TYPE_CHECKING:
-    from retentiond.app.checking import Checked
+    from retentiond.app.checking import Checked, RuleChecked
 
 
 @click.command()
@@ -42,9 +42,15 @@ def check(offline: bool, probe: bool) -> int:
     return 5 if found.down else 0
 
 
+def _when(rule: RuleChecked) -> str:
+    if rule.action == "keep":
+        return ""
+    return {"immediately": " at once", "forever": " never"}.get(rule.retention, f" after {rule.retention}")
+
+
 def _tell(found: Checked) -> None:
     for rule in found.rules:
-        say(f"{rule.category}/{rule.rule}: {rule.action} in {rule.store} after {rule.retention}")
+        say(f"{rule.category}/{rule.rule}: {rule.action} in {rule.store}{_when(rule)}")
         if rule.samples and options().verbose:
             say("  such as " + ", ".join(rule.samples))
         for warning in rule.warnings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -59,8 +58,8 @@ def demo(directory: str) -> int:
 
 def _play(folder: Path) -> None:
     say("\n1. What is due? Planning looks at everything and changes nothing.\n")
-    plan = _planned(folder, ())
-    _shown(folder, "plan", "show", plan, "--limit", "3")
+    _shown(folder, "plan")
+    plan = short(json.loads(_heard(folder, "plans")[1])["plans"][0]["plan"])
     say("\n   One category is refused: nobody ever deleted a line of the web log, so most of it is due at")
     say("   once. That may be right, or a wrong rule, so a person has to say that it is meant.")
     say("\n2. Approve: from now on the daemon may enforce this category as it stands.\n")
@@ -78,11 +77,6 @@ def _play(folder: Path) -> None:
             folder=relative(folder), recording=recording, call=recording.rpartition("-")[2].removesuffix(".wav"), gone=gone
         )
     )
-
-
-def _planned(folder: Path, categories: Sequence[str]) -> str:
-    """Makes a plan without showing it; its short name."""
-    return short(json.loads(_heard(folder, "plan", *categories)[1])["plan"])
 
 
 def _shown(folder: Path, *args: str) -> int:

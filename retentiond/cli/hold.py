@@ -83,9 +83,7 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
     for category, rule in placed.uncovered:
         say(f"  uncovered: {category}/{rule} maps none of its subjects, so the hold cannot protect its items")
     if placed.in_flight:
-        say(
-            f"  in flight: {placed.in_flight} batch of {placed.went:,} items had begun before; `retentiond audit show` has its outcome"
-        )
+        say(f"  in flight: {placed.in_flight} batch of {placed.went:,} items had begun before; see `retentiond runs`")
 
 
 def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:

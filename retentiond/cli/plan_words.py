@@ -14,6 +14,8 @@ from retentiond.core.plan import Header
 if TYPE_CHECKING:
     from retentiond.app.planning import Planned
 
+_OTHERS = ("kept", "held", "locked", "undetermined")
+
 
 def tell(planned: Planned) -> None:
     """What planning came to."""
@@ -37,24 +39,33 @@ def tell_header(name: str, header: Header) -> None:
 
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The table of a plan: what is due, and what stays and why."""
-    names = ("due", "overdue", "waiting", "kept", "held", "locked", "undetermined")
-    shown = ["due", "overdue", "waiting"] + [n for n in names[3:] if any(r[n] for r in rows)]
+    """The table of a plan: what is due, and how much stays; then why, where it is for more than time."""
     table(
-        ("rule", *("undeterm." if n == "undetermined" else n for n in shown), "bytes due", "oldest"),
+        ("rule", "due", "overdue", "waiting", "other", "bytes", "oldest"),
         [
-            (f"{r['category']}/{r['rule']}", *(r[n] for n in shown), size(r["bytes_due"]) if r["due"] else "·", _day(r["oldest"]))
+            (
+                f"{r['category']}/{r['rule']}",
+                r["due"],
+                r["overdue"],
+                r["waiting"],
+                sum(r[n] for n in _OTHERS),
+                size(r["bytes_due"]) if r["due"] else "·",
+                _day(r["oldest"]),
+            )
             for r in rows
         ],
         left=("rule",),
     )
+    for r in rows:
+        others = ", ".join(f"{r[n]:,} {n}" for n in _OTHERS if r[n])
+        if others:
+            say(f"  other: {r['category']}/{r['rule']}: {others}")
 
 
 def tell_refused(name: str, header: Header) -> None:
     """The limits that were crossed, and the line that lets the plan pass."""
     if not header.refused:
         return
-    say()
     for refusal in header.refused:
         say(f"  refused: {words(refusal)}")
     blocking = [r for r in header.refused if r.blocks]

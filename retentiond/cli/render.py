@@ -17,7 +17,7 @@ _WIDTH = 80
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Sequence[str] = ()) -> None:
     """Prints a table. Numbers stand right with thousands separated; the columns in `left` stand left and may wrap."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         shown.add_column(name, justify="left" if name in left else "right", overflow="fold", no_wrap=name not in left)
     for row in rows:
@@ -40,11 +40,11 @@ def _cell(value: object) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes in words: 1.2 MiB."""
+    """Bytes in words, to two or three digits: 2.7 MiB."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:,.1f} TiB"
 

@@ -101,7 +101,7 @@ def refuse(plan: str, refusals: Sequence[Refusal]) -> PlanRefused:
 
 def passing_line(plan: str) -> str:
     """The exact line that lets a refused plan pass."""
-    return f"retentiond apply {plan} --over-limits {plan}"
+    return f"retentiond apply {plan[:12]} --over-limits {plan[:12]}"
 
 
 def words(refusal: Refusal) -> str:

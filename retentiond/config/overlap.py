@@ -1,0 +1,158 @@
+"""Two rules for one item: which pairs of selections can name the same thing.
+
+Guarantee: two patterns are told apart only if no path matches both (their automata have no
+word in common); two rules for one table only if both have a condition, and not the same one.
+What two conditions have in common only the database knows, and planning finds out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from retentiond.config.reading import Part
+from retentiond.core.policy import PathSelection, Rule, Selection, TableSelection
+from retentiond.errors import Problem
+
+_TOKEN = re.compile(r"\{(\w+)(?::([^{}]*))?\}|(\*\*/)|(\*\*)|(\*)|(.)", re.DOTALL)
+_WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "y": 2, "j": 3}
+_DIGIT, _NO_SLASH, _ANY = "digit", "no slash", "any"
+Edge = tuple[str | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A rule with its category and the place of its selection."""
+
+    category: str
+    rule: Rule
+    select: Part
+
+
+def overlaps(rules: Iterable[Placed]) -> list[Problem]:
+    """A problem for each pair of rules that can name the same item, at the later of the two."""
+    by_store: dict[str, list[tuple[str, int, Placed]]] = defaultdict(list)
+    for n, placed in enumerate(rules):
+        by_store[placed.rule.store].append((_beginning(placed.rule.selection), n, placed))
+    return [_problem(one, other) for group in by_store.values() for one, other in _meeting(sorted(group, key=lambda g: g[:2]))]
+
+
+def _beginning(selection: Selection) -> str:
+    """What every key of a selection begins with."""
+    if isinstance(selection, TableSelection):
+        return f"{selection.table.lower()}/"
+    return re.split(r"[*{]", selection.pattern, maxsplit=1)[0]
+
+
+def _meeting(group: list[tuple[str, int, Placed]]) -> Iterable[tuple[Placed, Placed]]:
+    """The pairs that meet, each in its written order; in a sorted group only neighbours begin alike."""
+    for at, (beginning, n, one) in enumerate(group):
+        for other_beginning, m, other in group[at + 1 :]:
+            if not other_beginning.startswith(beginning):
+                break
+            if meet(one.rule.selection, other.rule.selection):
+                yield (one, other) if n < m else (other, one)
+
+
+def _problem(one: Placed, other: Placed) -> Problem:
+    where = one.select
+    file, (line, _) = where.document.file, where.document.place_of_value(where.path)
+    why = f"{one.category}/{one.rule.name} ({file}:{line}) can name the same items, and only one rule can decide"
+    return other.select.problem("the selections of two rules overlap", why, "make one of them narrower, or join the rules")
+
+
+def meet(one: Selection, other: Selection) -> bool:
+    """Whether two selections of one store can name the same item, as far as their text tells."""
+    if isinstance(one, TableSelection) and isinstance(other, TableSelection):
+        if one.table.lower() != other.table.lower():
+            return False
+        return one.where is None or other.where is None or one.where.split() == other.where.split()
+    if isinstance(one, PathSelection) and isinstance(other, PathSelection):
+        return _common_path(one.pattern, other.pattern)
+    return False
+
+
+def _common_path(one: str, other: str) -> bool:
+    """Whether a path matches both: a walk through both automata at once."""
+    left, right = _automaton(one), _automaton(other)
+    seen = {(0, 0)}
+    todo = [(0, 0)]
+    while todo:
+        i, j = todo.pop()
+        if i == len(left) - 1 and j == len(right) - 1:
+            return True
+        for step in _steps(left[i], right[j], i, j):
+            if step not in seen:
+                seen.add(step)
+                todo.append(step)
+    return False
+
+
+def _steps(left: tuple[Edge, ...], right: tuple[Edge, ...], i: int, j: int) -> Iterable[tuple[int, int]]:
+    for kind, target in left:
+        if kind is None:
+            yield target, j
+    for kind, target in right:
+        if kind is None:
+            yield i, target
+    for kind, target in left:
+        for other, beside in right:
+            if kind is not None and other is not None and _share(kind, other):
+                yield target, beside
+
+
+def _share(one: str, other: str) -> bool:
+    """Whether two kinds of characters have one in common; a literal is a single character."""
+    if len(one) == 1 and len(other) == 1:
+        return one == other
+    if len(other) == 1:
+        one, other = other, one
+    if len(one) == 1:
+        return other == _ANY or (one.isdecimal() if other == _DIGIT else one != "/")
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _automaton(pattern: str) -> tuple[tuple[Edge, ...], ...]:
+    """The states of a pattern, each with its edges (None takes no character); the last one accepts."""
+    states: list[list[Edge]] = [[]]
+
+    def one(kind: str) -> None:
+        states[-1].append((kind, len(states)))
+        states.append([])
+
+    def some(kind: str) -> None:
+        states[-1].append((kind, len(states) - 1))
+
+    for token in _TOKEN.finditer(pattern):
+        name, form, segments, below, star, literal = token.groups()
+        if name and form is not None:
+            for kind in _dated(form):
+                one(kind)
+        elif name:
+            one(_NO_SLASH)
+            some(_NO_SLASH)
+        elif segments:
+            here = len(states) - 1
+            states[here] += [(None, here + 2), (_NO_SLASH, here + 1)]
+            states += [[(_NO_SLASH, here + 1), ("/", here)], []]
+        elif below:
+            one(_ANY)
+            some(_ANY)
+        elif star:
+            states[-1].append((None, len(states)))
+            states.append([(_NO_SLASH, len(states))])
+        else:
+            one(literal)
+    return tuple(tuple(edges) for edges in states)
+
+
+def _dated(form: str) -> list[str]:
+    kinds: list[str] = []
+    for directive in re.finditer(r"%(.)|(.)", form, re.DOTALL):
+        letter, text = directive.groups()
+        kinds += [_DIGIT] * _WIDTHS[letter] if letter in _WIDTHS else [letter or text]
+    return kinds

@@ -1,0 +1,354 @@
+"""One rule: which items of which store, where their clock starts, how long they stay, what then.
+
+Guarantee: a rule that compiles names a declared store in a place that its category allows,
+selects all of a store only where that is said in words, starts its clock from something that
+its selection can show, and promises nothing that its own periods contradict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+from retentiond.config.not_yet import DO, INSTEAD_OF_A_PERIOD, NOT_YET, WHY
+from retentiond.config.places import zone_problem
+from retentiond.config.reading import Part, Reading, kind_of, not_among, read
+from retentiond.config.settings import Surroundings
+from retentiond.config.shapes import ActionShape, MinimumShape, PathShape, RuleShape, StartShape, TableShape
+from retentiond.config.stores import Declared
+from retentiond.config.suggest import did_you_mean, listed, quoted
+from retentiond.config.words import day_longer, longer_by
+from retentiond.core.entry import name as entry_name
+from retentiond.core.pattern import PathPattern, PatternError, compile_pattern
+from retentiond.core.period import Period
+from retentiond.core.policy import Action, Minimum, PathSelection, Rule, Selection, Start, TableSelection
+from retentiond.errors import Problem
+
+_ALWAYS_PATHS = frozenset({"*", "**", "**/*", "**/**"})
+_ALWAYS_CONDITIONS = frozenset({"1", "true", "1=1"})
+_NO_CREATION = frozenset({"files", "sftp"})
+_START_KINDS: tuple[Literal["column", "path", "event"], ...] = ("column", "path", "event")
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a rule is judged against, and what is found while judging it.
+
+    `locations` is None where the category's are not known; `events` has every declared name.
+    """
+
+    around: Surroundings
+    category: str
+    locations: Collection[str] | None
+    events: Collection[str]
+    found: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
+    """The rule of one entry; None where something is wrong with it, which is then in `bench.found`."""
+    before = len(bench.found)
+    rule = read(RuleShape, part, bench.found)
+    store = _store(rule, bench)
+    selection, pattern = _selection(rule, store, bench)
+    start = _start(rule, store, selection, pattern, bench)
+    retention, deletion = rule.get("retention_period"), rule.get("deletion_period")
+    if rule.lacks("retention_period") and not _has_other_clock(part):
+        why, do = "it is how long an item is kept at least", "for example retention_period: 3 months"
+        bench.found.append(part.problem_with_key("'retention_period' is missing", why, do))
+    minimum = _minimum(rule, bench.found)
+    action = _action(rule.piece("action"), bench.found)
+    subject = _subject(rule, pattern, bench.found)
+    if retention is not None:
+        deletion = deletion or day_longer(retention)
+        if "deletion_period" not in rule.part.data or rule.has("deletion_period"):
+            _compare(rule, retention, deletion, minimum, bench)
+    if len(bench.found) > before or not (selection and start and action and retention and deletion):
+        return None
+    return Rule(name, rule.get("store"), selection, start, retention, deletion, action, minimum, subject)
+
+
+def _has_other_clock(part: Part) -> bool:
+    return isinstance(part.data, dict) and bool(part.data.keys() & INSTEAD_OF_A_PERIOD)
+
+
+def _store(rule: Reading[RuleShape], bench: Bench) -> Declared | None:
+    name, stores = rule.get("store"), bench.around.stores
+    if not rule.has("store") or stores is None:
+        return None
+    where = rule.where("store")
+    if name not in stores:
+        bench.found.append(
+            where.problem(
+                f"the store {quoted(name)} is not declared", f"declared are {listed(stores)}", did_you_mean(name, stores)
+            )
+        )
+        return None
+    store = stores[name]
+    if store.location and bench.locations is not None and store.location not in bench.locations:
+        why = f"the store is in {quoted(store.location)}, and the category's locations are {listed(bench.locations)}"
+        do = did_you_mean(store.location, bench.locations, f"add {store.location} to the locations, or name another store")
+        bench.found.append(where.problem(f"the store {quoted(name)} is where the category may not be", why, do))
+    return store
+
+
+# --- which items
+
+
+def _selection(rule: Reading[RuleShape], store: Declared | None, bench: Bench) -> tuple[Selection | None, PathPattern | None]:
+    part = rule.piece("select")
+    if part is None or part.data is None:
+        return None, None
+    kind = store.selects if store else "unknown"
+    if kind == "unknown":
+        kind = "table" if isinstance(part.data, dict) and "table" in part.data else "path"
+    if kind == "table":
+        return _table(rule, part, bench.found), None
+    return _path(rule, part, bench.found)
+
+
+def _path(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> tuple[Selection | None, PathPattern | None]:
+    before = len(found)
+    shape = read(PathShape, part, found)
+    text = shape.get("path")
+    if not isinstance(part.data, dict) or text is None:
+        return None, None
+    try:
+        pattern = compile_pattern(text)
+    except PatternError as error:
+        found.append(shape.where("path").problem("the pattern cannot be used", str(error), "see 'select' in the policy language"))
+        return None, None
+    if len(found) > before and not shape.has("path"):
+        return None, None
+    _everything(rule, shape, text in _ALWAYS_PATHS, (rule.get("store"),), found)
+    selection = PathSelection(text, shape.get("empty_directories") or "keep")
+    return selection if len(found) == before else None, pattern
+
+
+def _table(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> Selection | None:
+    before = len(found)
+    shape = read(TableShape, part, found)
+    table = shape.get("table")
+    if table and (shape.has("where") or shape.lacks("where")):
+        where = shape.get("where")
+        always = where is None or "".join(where.lower().split()).strip("();") in _ALWAYS_CONDITIONS
+        _everything(rule, shape, always, (table, rule.get("store")), found)
+    if len(found) > before or not table:
+        return None
+    return TableSelection(table, shape.get("where"), shape.get("key"), shape.get("version"), shape.get("children"))
+
+
+def _everything(
+    rule: Reading[RuleShape],
+    shape: Reading[PathShape] | Reading[TableShape],
+    always: bool,
+    names: tuple[str | None, ...],
+    found: list[Problem],
+) -> None:
+    """That a selection of all says so, word for word, and no other one does; beside `select` or inside it."""
+    said = rule.piece("everything") or shape.piece("everything")
+    expected = [f"yes, every item in {name}" for name in names if name]
+    if said is None:
+        if always and expected:
+            why, do = "its text is always true", f'if that is meant, add everything: "{expected[0]}"'
+            found.append(shape.part.problem("the selection is everything", why, do))
+    elif not always:
+        found.append(
+            said.problem_with_key(
+                "'everything' is out of place", "the selection is not everything", "remove it, or the condition"
+            )
+        )
+    elif said.data not in expected and expected:
+        why, do = "it must name what it means, word for word", f'write everything: "{expected[0]}"'
+        found.append(said.problem("'everything' says something else", why, do))
+
+
+# --- where the clock starts
+
+
+def _start(
+    rule: Reading[RuleShape], store: Declared | None, selection: Selection | None, pattern: PathPattern | None, bench: Bench
+) -> Start | None:
+    part, found = rule.piece("start"), bench.found
+    if part is None:
+        if rule.lacks("start") and not _has_other_clock(rule.part):
+            found.append(
+                rule.part.problem_with_key("'start' is missing", "without it no clock starts", "for example start: modified")
+            )
+        return None
+    kind = store.selects if store else "table" if isinstance(selection, TableSelection) else "path" if pattern else "unknown"
+    if isinstance(part.data, dict):
+        return _start_of_mapping(part, kind, store, pattern, bench)
+    if part.data in ("created", "modified"):
+        return _start_of_word(part, kind, store, bench)
+    if isinstance(part.data, str) and part.data in _START_KINDS:
+        found.append(
+            part.problem(f"'{part.data}' as a start needs its name", "start is a mapping then", f"write {{{part.data}: NAME}}")
+        )
+    elif part.data is not None:
+        known = ["created", "modified", *(f"{{{kind}: …}}" for kind in _START_KINDS)]
+        found.append(part.problem(*not_among("'start'", part.data if isinstance(part.data, str) else kind_of(part.data), known)))
+    return None
+
+
+def _start_of_word(part: Part, kind: str, store: Declared | None, bench: Bench) -> Start | None:
+    if kind == "table":
+        why = "a row has no time of its own, only columns"
+        bench.found.append(
+            part.problem(f"'{part.data}' is no start for rows", why, "write {column: NAME} or {event: NAME, by: COLUMN}")
+        )
+        return None
+    if part.data == "created" and store and store.type in _NO_CREATION:
+        why = "file systems do not tell reliably when a file was created: copies and restores are created anew"
+        bench.found.append(
+            part.problem("'created' is no start for files", why, "write modified, or {path: NAME} for a date in the name")
+        )
+        return None
+    return Start(cast("Literal['created', 'modified']", part.data), zone=_zone(None, store, bench))
+
+
+def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: PathPattern | None, bench: Bench) -> Start | None:
+    before = len(bench.found)
+    shape = read(StartShape, part, bench.found)
+    written = [k for k in _START_KINDS if k in part.data]
+    unbuilt = part.data.keys() & NOT_YET["start"]
+    if len(written) != 1 and not unbuilt:
+        do = f"write one of {', '.join(f'{{{k}: …}}' for k in _START_KINDS)}"
+        bench.found.append(part.problem("'start' has not exactly one source", f"it has {listed(written)}", do))
+    if len(written) != 1:
+        return None
+    chosen = written[0]
+    name = shape.get(chosen)
+    _refuse_strangers(shape, chosen, bench.found)
+    if name:
+        {"column": _column, "path": _dated_name, "event": _event}[chosen](shape, name, kind, pattern, bench)
+    wrong = zone_problem(shape.get("zone")) if shape.has("zone") else None
+    if wrong:
+        bench.found.append(shape.where("zone").problem(*wrong))
+    if len(bench.found) > before or not name:
+        return None
+    zone = _zone(shape.get("zone"), store, bench)
+    if chosen == "column" and store and not (shape.get("zone") or store.zone or shape.get("unit")):
+        why = f"neither the rule nor its store says otherwise, so they are read in {zone}"
+        bench.warnings.append(
+            shape.where(chosen).problem("times without a zone", why, "add 'zone' to the store if that is wrong")
+        )
+    return Start(chosen, name, shape.get("by") or "", zone, shape.get("unit"))
+
+
+def _refuse_strangers(shape: Reading[StartShape], chosen: str, found: list[Problem]) -> None:
+    allowed = {"column": ("zone", "unit"), "path": ("zone",), "event": ("by",)}[chosen]
+    for key in ("by", "zone", "unit"):
+        stranger = shape.piece(key)
+        if stranger is not None and key not in allowed:
+            do = "put 'zone' beside the event's query" if (chosen, key) == ("event", "zone") else "remove it"
+            found.append(
+                stranger.problem_with_key(
+                    f"'{key}' means nothing beside '{chosen}'", f"'{chosen}' goes with {listed(allowed)}", do
+                )
+            )
+
+
+def _column(shape: Reading[StartShape], _name: str, kind: str, _pattern: PathPattern | None, bench: Bench) -> None:
+    if kind == "path":
+        why = "items of this store are files, and have no columns"
+        bench.found.append(
+            shape.where("column").problem_with_key(
+                "'column' is no start for files", why, "write modified, {path: NAME} or {event: …}"
+            )
+        )
+
+
+def _dated_name(shape: Reading[StartShape], name: str, kind: str, pattern: PathPattern | None, bench: Bench) -> None:
+    where = shape.where("path")
+    if kind == "table":
+        bench.found.append(where.problem_with_key("'path' is no start for rows", "rows have columns", "write {column: NAME}"))
+    elif pattern is not None and name not in pattern.dates:
+        captured = name in pattern.names
+        what = f"{{{name}}} captures text, not a date" if captured else f"the pattern captures no {quoted(name)}"
+        do = f"write {{{name}:%Y-%m-%d}} in the pattern" if captured else did_you_mean(name, pattern.dates)
+        bench.found.append(where.problem(what, f"dates that it captures: {listed(pattern.dates)}", do))
+
+
+def _event(shape: Reading[StartShape], name: str, _kind: str, pattern: PathPattern | None, bench: Bench) -> None:
+    where, by = shape.where("event"), shape.piece("by")
+    if name not in bench.events:
+        why = f"declared are {listed(bench.events)}"
+        bench.found.append(where.problem(f"the event {quoted(name)} is not declared", why, did_you_mean(name, bench.events)))
+    if by is None:
+        why = "it is the field whose value is the event's subject"
+        bench.found.append(shape.part.problem("'by' is missing", why, f"write {{event: {name}, by: FIELD}}"))
+    elif shape.has("by"):
+        _captured(by, by.data, pattern, bench.found)
+
+
+def _captured(where: Part, name: str, pattern: PathPattern | None, found: list[Problem]) -> None:
+    """That a field of a path is one that its pattern captures; a column is known to the database only."""
+    if pattern is not None and name not in pattern.names:
+        why, do = f"it captures {listed(pattern.names)}", did_you_mean(name, pattern.names, f"write {{{name}}} in the pattern")
+        found.append(where.problem(f"the pattern captures no {quoted(name)}", why, do))
+
+
+def _zone(own: str | None, store: Declared | None, bench: Bench) -> str:
+    return own or (store.zone if store else "") or bench.around.zone
+
+
+# --- how long, what then, and whose
+
+
+def _minimum(rule: Reading[RuleShape], found: list[Problem]) -> Minimum | None:
+    part = rule.piece("minimum")
+    if part is None or part.data is None:
+        return None
+    shape = read(MinimumShape, part, found)
+    period, mandate = shape.get("period"), shape.get("mandate")
+    return Minimum(period, mandate) if shape.has("period", "mandate") else None
+
+
+def _compare(rule: Reading[RuleShape], retention: Period, deletion: Period, minimum: Minimum | None, bench: Bench) -> None:
+    """That the promise can be kept: not broken by the rule's own retention period, nor by a minimum."""
+    floors = [("retention period", retention, rule.where("deletion_period"))]
+    if minimum:
+        floors.append(("minimum", minimum.period, rule.where("deletion_period" if rule.has("deletion_period") else "minimum")))
+    for name, floor, where in floors:
+        least, most = longer_by(deletion, floor)
+        do = f"lengthen it, to more than {floor.words}" if not floor.forever else "write deletion_period: forever"
+        if most < 0:
+            why = f"{deletion.words} is less than {floor.words}, so that the promise is broken from the start"
+            bench.found.append(where.problem_with_key(f"the deletion period is below the {name}", why, do))
+        elif least < 0:
+            why = f"{deletion.words} is less than {floor.words} for some starting points"
+            bench.warnings.append(where.problem_with_key(f"the deletion period can be below the {name}", why, do))
+
+
+def _action(part: Part | None, found: list[Problem]) -> Action | None:
+    if part is None or part.data is None:
+        return None
+    if isinstance(part.data, dict):
+        read(ActionShape, part, found)
+        if not part.data:
+            found.append(part.problem("'action' is empty", "it is one of delete, keep"))
+        return None
+    if part.data in ("delete", "keep"):
+        return Action(cast("Literal['delete', 'keep']", part.data))
+    if isinstance(part.data, str) and part.data in NOT_YET["action"]:
+        found.append(part.problem(f"'{part.data}' is not in this version", WHY, DO))
+    else:
+        written = part.data if isinstance(part.data, str) else kind_of(part.data)
+        found.append(part.problem(*not_among("'action'", written, ["delete", "keep"])))
+    return None
+
+
+def _subject(rule: Reading[RuleShape], pattern: PathPattern | None, found: list[Problem]) -> Mapping[str, str]:
+    subject: dict[str, str] = rule.get("subject") or {}
+    part = rule.piece("subject")
+    if part is None or not rule.has("subject"):
+        return {}
+    for kind, name in subject.items():
+        if not entry_name(kind) or not re.match("[A-Za-z_]", kind):
+            why = "kinds are words such as email or customer"
+            found.append(part.at(kind).problem_with_key(f"{quoted(kind)} is no kind of identifier", why, "choose another word"))
+        _captured(part.at(kind), name, pattern, found)
+    return subject

@@ -1,0 +1,287 @@
+"""The shapes of the two kinds of file: every key with its meaning and an example.
+
+This is the reference of the language as far as this version carries it out; what it does not
+carry out stands in `not_yet`. Editors get the same as JSON Schema. Fields marked `Piece` are
+read by their own shapes, so that a mistake in one hides none in its neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+from retentiond.config.reading import Piece, Shape, schema, words
+from retentiond.config.schedule import cron, schedule
+from retentiond.config.words import Unreadable, period, share, size
+from retentiond.core.period import Period
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+Texts = Annotated[list[Text], Field(min_length=1)]
+PeriodWords = Annotated[Period, *words(period, "3 months")]
+ScheduleWords = Annotated[Any, *words(schedule, "every 15 minutes")]
+CronWords = Annotated[Any, *words(cron, "0 2 * * mon")]
+SizeWords = Annotated[int, *words(size, "50 GiB", "string", "integer")]
+ShareWords = Annotated[int, *words(share, "25%")]
+
+Basis = Literal["consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"]
+"""The six lawful bases of Article 6(1) GDPR."""
+
+
+def _basis(value: Any) -> Any:
+    return "_".join(value.lower().split()) if isinstance(value, str) else value
+
+
+def _condition(value: Any) -> Any:
+    """`1` and `true` are conditions too, and always true ones; judged as such, not by their type."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
+
+
+def _yes(value: Any) -> bool:
+    answers = {"yes": True, "no": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in answers:
+        return answers[value]
+    raise Unreadable("neither yes nor no", "it is answered with one word", "write yes")
+
+
+def _at_least_one(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise Unreadable("this is no number of items", "it is a whole number of 1 or more", "write for example 5000")
+    return value
+
+
+class PromiseShape(Shape):
+    """What was promised, in the words of the published notice."""
+
+    called: ClassVar[str] = "promise"
+    text: Text = Field(description="The words of the notice.", examples=["deleted after three months"])
+    source: Text = Field(description="The file of the notice.", examples=["notices/support.txt"])
+
+
+class LimitsShape(Shape):
+    """Bounds of one plan, for each rule; on by default."""
+
+    called: ClassVar[str] = "limit"
+    items: Annotated[int, *words(_at_least_one, "5000", "integer")] = Field(
+        10_000, description="The most items that one plan disposes of.", examples=["5000"]
+    )
+    share: ShareWords = Field(25, description="The largest share of what the selection matches.", examples=["25%"])
+    bytes: SizeWords = Field(100 * 2**30, description="The most bytes.", examples=["50 GiB"])
+
+
+class EventShape(Shape):
+    """Something that happens to a subject and starts a clock."""
+
+    called: ClassVar[str] = "event"
+    store: Text = Field("", description="The store that the query asks.", examples=["helpdesk"])
+    query: Text = Field(
+        "",
+        description="Gives the columns `subject` and `at`.",
+        examples=["SELECT id AS subject, resolved_at AS at FROM tickets WHERE status = 'resolved'"],
+    )
+    settle: PeriodWords | None = Field(
+        None, description="An event younger than this may still be withdrawn.", examples=["1 hour"]
+    )
+    zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
+    recorded: Annotated[bool, *words(_yes, "yes", "string", "boolean")] = Field(
+        False, description="Recorded by hand or by file drop.", examples=["yes"]
+    )
+
+
+class PathShape(Shape):
+    """Items of a file-like store, by a pattern of their paths."""
+
+    called: ClassVar[str] = "path selection"
+    path: Text = Field("**", description="A pattern, relative to the store's root.", examples=["tickets/{ticket}/**"])
+    empty_directories: Literal["keep", "remove"] = Field(
+        "keep", description="What becomes of directories left empty.", examples=["keep"]
+    )
+    everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in uploads"])
+
+
+def _children(value: Any) -> Any:
+    if value in ("forbid", "reflect"):
+        return value
+    return tuple(_column_list(value, "'children' is forbid, reflect, or a list of tables"))
+
+
+def _columns(value: Any) -> tuple[str, ...]:
+    return tuple(_column_list([value] if isinstance(value, str) else value, "a key is a column, or a list of columns"))
+
+
+def _column_list(value: Any, why: str) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
+        raise Unreadable("this is no list of names", why, "write for example [name, other]")
+    if len(set(value)) < len(value):
+        raise Unreadable("a name stands twice", why, "remove one of them")
+    return value
+
+
+_NAMES = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
+
+class TableShape(Shape):
+    """Rows of a table, by a condition in the database's own dialect."""
+
+    called: ClassVar[str] = "table selection"
+    table: Text = Field(description="The table, with its schema where needed.", examples=["attachments"])
+    where: Annotated[Text, BeforeValidator(_condition)] | None = Field(
+        None, description="A condition.", examples=["kind = 'upload'"]
+    )
+    key: Annotated[tuple[str, ...], words(_columns, "id")[0], _NAMES] = Field(
+        (), description="Columns that name a row; default: the primary key.", examples=["id"]
+    )
+    version: Text | None = Field(None, description="A column that changes with the row.", examples=["updated_at"])
+    children: Annotated[Any, words(_children, "forbid")[0], _NAMES] = Field(
+        "forbid", description="Rows that refer to a due row: forbid, reflect, or tables.", examples=["forbid"]
+    )
+    everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in attachments"])
+
+
+class StartShape(Shape):
+    """Where the clock starts: exactly one of `column`, `path`, `event`."""
+
+    called: ClassVar[str] = "start"
+    column: Text = Field("", description="A column with a date or a time.", examples=["closed_at"])
+    path: Text = Field("", description="A date captured from the path.", examples=["day"])
+    event: Text = Field("", description="A declared event.", examples=["ticket-resolved"])
+    by: Text = Field("", description="The field whose value is the event's subject.", examples=["ticket"])
+    zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
+    unit: Literal["s", "ms"] | None = Field(None, description="What a number counts since 1970.", examples=["s"])
+
+
+class MinimumShape(Shape):
+    """A statutory floor, which beats even an erasure request."""
+
+    called: ClassVar[str] = "minimum"
+    period: PeriodWords = Field(description="How long the law demands.", examples=["6 years"])
+    mandate: Text = Field(description="The law that demands it.", examples=["Companies Act 2006 s. 388"])
+
+
+class ActionShape(Shape):
+    """What happens to an item that is due; the actions with words of their own."""
+
+    called: ClassVar[str] = "action"
+
+
+class RuleShape(Shape):
+    """How a category is disposed of in one store."""
+
+    called: ClassVar[str] = "rule"
+    store: Text = Field(description="A declared store.", examples=["uploads"])
+    select: Annotated[PathShape | TableShape, Piece()] = Field(
+        description="Which items.", examples=[{"path": "tickets/{ticket}/**"}]
+    )
+    start: Annotated[Literal["created", "modified"] | StartShape | None, Piece()] = Field(
+        None, description="Where the clock starts.", examples=["modified"]
+    )
+    retention_period: PeriodWords | None = Field(None, description="Keep at least this long.", examples=["3 months"])
+    deletion_period: PeriodWords | None = Field(
+        None, description="Must be gone by then; default: a day longer.", examples=["4 months"]
+    )
+    minimum: Annotated[MinimumShape | None, Piece()] = Field(
+        None, description="What a law demands.", examples=[{"period": "6 years"}]
+    )
+    action: Annotated[Literal["delete", "keep"], Piece()] = Field(description="What happens to what is due.", examples=["delete"])
+    subject: dict[str, Text] = Field(default={}, description="Identifier kind: field.", examples=[{"email": "sender_email"}])
+    everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in uploads"])
+
+
+class CronShape(Shape):
+    """A schedule in cron's five fields."""
+
+    called: ClassVar[str] = "schedule"
+    cron: CronWords = Field(description="Minute, hour, day, month, weekday by name.", examples=["0 2 * * mon"])
+
+
+class CategoryShape(Shape):
+    """A body of personal data processed for one purpose: one file in `policies.d/`."""
+
+    called: ClassVar[str] = "category"
+    category: Text = Field(description="The category's name.", examples=["support-files"])
+    title: Text = Field(description="What people call it.", examples=["Files obtained for support"])
+    promise: Annotated[PromiseShape | None, Piece()] = Field(None, description="What the notice says.", examples=[{"text": "…"}])
+    purpose: Texts = Field(description="What the data is for.", examples=[["resolving the customer's issue"]])
+    lawful_basis: Annotated[Basis, BeforeValidator(_basis)] = Field(description="Article 6(1) GDPR.", examples=["contract"])
+    data: Texts = Field(description="Kinds of data.", examples=[["files sent by the customer"]])
+    subjects: Texts = Field(description="Whose data.", examples=[["customers"]])
+    recipients: list[Text] = Field(default=[], description="Who gets it.", examples=[["couriers"]])
+    owner: Text = Field(description="Who answers for it.", examples=["dpo@example.org"])
+    locations: Texts = Field(description="Where it may be.", examples=[["GB", "IE"]])
+    schedule: Annotated[ScheduleWords | CronShape, Piece()] = Field(
+        description="When it is looked at.", examples=["every 15 minutes"]
+    )
+    approval: Literal["none", "first", "always"] = Field(
+        "first", description="What the daemon may do by itself.", examples=["first"]
+    )
+    limits: Annotated[LimitsShape | None, Piece()] = Field(None, description="Bounds of one plan.", examples=[{"items": 5000}])
+    events: Annotated[dict[str, EventShape], Piece()] = Field(
+        default={}, description="What starts clocks.", examples=[{"contract-ended": {"recorded": "yes"}}]
+    )
+    rules: Annotated[dict[str, RuleShape], Piece()] = Field(
+        description="At least one rule.", examples=[{"uploads": {"store": "uploads"}}]
+    )
+
+
+class StateShape(Shape):
+    """Where the program keeps what it remembers."""
+
+    called: ClassVar[str] = "state"
+    directory: Text = Field(description="A directory.", examples=["/var/lib/retentiond"])
+    database: Text = Field("", description="A database; default: state.db in the directory.", examples=["sqlite:///state.db"])
+
+
+class IdentityShape(Shape):
+    """How one identifier leads to others."""
+
+    called: ClassVar[str] = "identity"
+    store: Text = Field(description="The store that the query asks.", examples=["pbx"])
+    query: Text = Field(
+        description="Takes `:kind`, gives further kinds.", examples=["SELECT id AS customer FROM customers WHERE email = :email"]
+    )
+
+
+class AuditShape(Shape):
+    """The audit trail."""
+
+    called: ClassVar[str] = "audit setting"
+    origin: Text = Field(description="The log's name.", examples=["audit.example.org/retentiond"])
+    anchors: list[Any] = Field(default=[], description="Where checkpoints are sent; none in this version.", examples=[[]])
+    signing_key: Annotated[Any, Piece()] = Field(
+        None, description="A path, or a reference to a secret; default: <state>/keys.", examples=["/etc/retentiond/signing.key"]
+    )
+    reference_keys: Annotated[Any, Piece()] = Field(
+        None, description="A path, or a reference to a secret; default: <state>/keys.", examples=["/etc/retentiond/reference.key"]
+    )
+
+
+class SettingsShape(Shape):
+    """`retentiond.yaml`."""
+
+    called: ClassVar[str] = "configuration file"
+    organisation: Text = Field(description="Who promises.", examples=["Example Telephony Ltd"])
+    timezone: Text = Field(description="Where civil dates and periods are counted.", examples=["Europe/London"])
+    state: Annotated[Text | StateShape, Piece()] = Field(
+        description="Where the program keeps what it remembers.", examples=["/var/lib/retentiond"]
+    )
+    policies: Text = Field(description="The folder of the categories.", examples=["policies.d"])
+    stores: Annotated[dict[str, dict[str, Any]], Piece()] = Field(
+        description="Where data is.", examples=[{"desk": {"type": "files", "path": "/srv/desk", "location": "GB"}}]
+    )
+    identities: Annotated[dict[str, IdentityShape], Piece()] = Field(
+        default={}, description="One identifier leads to others.", examples=[{}]
+    )
+    audit: Annotated[AuditShape, Piece()] = Field(
+        description="The audit trail: its name and its keys.", examples=[{"origin": "audit.example.org/retentiond"}]
+    )
+    notify: list[Any] = Field(default=[], description="Whom to tell; nobody in this version.", examples=[[]])
+    engine: Annotated[Literal["local"], Piece()] = Field("local", description="Where lanes run.", examples=["local"])
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of both kinds of file, for editors."""
+    return {"retentiond.yaml": schema(SettingsShape), "policies.d/*.yaml": schema(CategoryShape)}

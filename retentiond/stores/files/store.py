@@ -1,0 +1,161 @@
+"""Letting files go, and nothing else.
+
+Guarantees, beside those of the view: a file goes only in the revision that its step names, when
+it is a regular file with one name, inside the batch's selection and on the root's own mount. A
+fact is yielded after the directory it is about has been made durable with fsync(2). A disposal
+that is cut short leaves its item in a claim directory, where it is sighted under its old key;
+`put_back` gives it its name again. Directories are removed only where the selection says so, only
+when they are empty, and never at or above the fixed part of the pattern.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from retentiond.core.outcome import Outcome, Settled
+from retentiond.core.pattern import is_plain
+from retentiond.core.policy import PathSelection
+from retentiond.engine.ports import Batch, Scope
+from retentiond.errors import StoreDenied, StoreUnavailable
+from retentiond.stores.files.claiming import Fates, code_of, let_go, put_back
+from retentiond.stores.files.columns import pattern_of
+from retentiond.stores.files.paths import Step, by_directory, path_of
+from retentiond.stores.files.tree import is_absent, is_denied, refusal
+from retentiond.stores.files.view import FilesView
+
+
+class FilesStore(FilesView):
+    """A view of a tree of files that can also let go.
+
+    `StoreDenied` at opening where the file system cannot make a directory durable: no outcome
+    could be a fact there.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        try:
+            os.fsync(self._tree.fd)
+        except OSError as error:
+            self.close()
+            raise StoreDenied("nothing can be made durable here", why="fsync of a directory fails", key=path) from error
+
+    def dispose(self, batch: Batch) -> Iterator[Settled]:
+        """Lets the batch's files go, directory by directory; a directory's facts come when they are durable.
+
+        `ValueError` for a batch that is not for files; `StoreUnavailable` where a disposal
+        could not be made durable: what was not yielded is then to be looked at again.
+        """
+        if not batch.action.destroys:
+            raise ValueError("only the action delete is carried out on files")
+        pattern_of(batch.scope)
+        return self._dispose(batch)
+
+    def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
+        """Gives files that a cut-short disposal left in a claim their names back, where these are free."""
+        pattern_of(scope)
+        self._forget()
+        mounts = self._tree.mounts_inside()
+        for parent, steps in by_directory((i, path_of(key)) for i, key in enumerate(keys)).items():
+            try:
+                fd = self._tree.open(parent, mounts)
+            except OSError as error:
+                if is_denied(error):
+                    raise refusal(error, parent) from error
+                continue
+            try:
+                put_back(self._tree, fd, [name for _, name in steps])
+            except OSError as error:
+                raise StoreUnavailable("an item could not be put back durably", why=code_of(error), key=parent) from error
+            finally:
+                os.close(fd)
+
+    def _dispose(self, batch: Batch) -> Iterator[Settled]:
+        fates, paths = _sorted_out(batch)
+        yield from fates.settled()
+        mounts = self._tree.mounts_inside()
+        floor = _floor(batch.scope)
+        for parent, steps in by_directory(paths).items():
+            self._forget()
+            try:
+                fates = self._let_go(parent, steps, batch.revisions, mounts)
+                if floor is not None and fates.any_disposed():
+                    self._remove_empty(parent, floor)
+            except OSError as error:
+                raise StoreUnavailable("a disposal could not be made durable", why=code_of(error), key=parent) from error
+            finally:
+                self._forget()
+            yield from fates.settled()
+
+    def _let_go(self, parent: str, steps: Sequence[Step], revisions: Sequence[str], mounts: frozenset[str]) -> Fates:
+        try:
+            fd = self._tree.open(parent, mounts)
+        except OSError as error:
+            fates = Fates()
+            if is_absent(error):
+                fates.settle_all(steps, Outcome.GONE)
+            else:
+                fates.settle_all(steps, Outcome.FAILED, code_of(error))
+            return fates
+        try:
+            return let_go(self._tree, fd, steps, revisions)
+        finally:
+            os.close(fd)
+
+    def _remove_empty(self, directory: str, floor: str) -> None:
+        """Removes a directory and those above it that are empty, down to the floor (not included), durably."""
+        while directory != floor and directory.startswith(floor and floor + "/"):
+            above, _, name = directory.rpartition("/")
+            fd = self._tree.open(above)
+            try:
+                os.rmdir(name, dir_fd=fd)
+            except OSError:
+                return
+            else:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            directory = above
+
+    def _forget(self) -> None:
+        self._known = (None, {})
+
+
+def _sorted_out(batch: Batch) -> tuple[Fates, list[Step]]:
+    """The positions that are not touched, with their fates, and the paths of the others.
+
+    A hold whose predicate only a database can evaluate covers every file: in doubt, held.
+    """
+    fates = Fates()
+    paths: list[Step] = []
+    match = pattern_of(batch.scope).match
+    held = _held(batch)
+    for i, key in enumerate(batch.keys):
+        path = path_of(key)
+        if i in held:
+            fates.settle(i, Outcome.HELD)
+        elif path is None:
+            fates.settle(i, Outcome.FAILED, "not-a-key")
+        elif match(path) is None:
+            fates.settle(i, Outcome.CHANGED, "outside")
+        else:
+            paths.append((i, path))
+    return fates, paths
+
+
+def _held(batch: Batch) -> frozenset[int]:
+    everything = frozenset(range(len(batch)))
+    return frozenset().union(*(everything if p.positions is None else p.positions for p in batch.predicates))
+
+
+def _floor(scope: Scope) -> str | None:
+    """The fixed part of the pattern, which is never removed; None where empty directories are kept."""
+    selection = scope.selection
+    if not isinstance(selection, PathSelection) or selection.empty_directories == "keep":
+        return None
+    fixed = []
+    for segment in selection.pattern.split("/")[:-1]:
+        if not is_plain(segment):
+            break
+        fixed.append(segment)
+    return "/".join(fixed)

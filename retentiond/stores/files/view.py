@@ -1,0 +1,208 @@
+"""Looking at a tree of files, without the means to change it.
+
+Guarantees: nothing here calls anything that changes a file, a directory or a name; the tree is
+read through descriptors opened for reading. A listing is whole or it is an error: a directory
+that may not be read ends the scan with `StoreDenied`. Symbolic links, directories, sockets,
+pipes and devices are never items. An item that a cut-short disposal left in a claim directory is
+shown under its old key in the revision it had; where the name is taken again, the newcomer has
+the key, and a scan doubts it for as long as the other is there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+
+from retentiond.core.item import Page
+from retentiond.core.pattern import PathPattern
+from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
+from retentiond.stores.files.claims import RESERVED, claimed, is_file, is_single, look, same_file
+from retentiond.stores.files.columns import SHADOWED, Columns, Match, pattern_of, waiting_window
+from retentiond.stores.files.paths import Step, by_directory, path_of
+from retentiond.stores.files.tree import Tree, Way, is_absent, is_barred, refusal
+
+_NOTHING_WAITS = (0, 0)
+
+
+class FilesView:
+    """An open handle on a tree of files that only looks; it belongs to the thread that opened it."""
+
+    def __init__(self, path: str) -> None:
+        self._tree = Tree(path)
+        self._known: tuple[object, Mapping[str, os.stat_result]] = (None, {})
+
+    @property
+    def place(self) -> str:
+        """The host, the real path, and what is mounted there."""
+        return self._tree.place
+
+    @property
+    def traits(self) -> Traits:
+        """Not atomic: the claim keeps renames and replacements out, and a descriptor opened before it is not kept out."""
+        return Traits(
+            atomic=False,
+            notes=("a program that keeps a file open through its disposal loses what it writes after the comparison",),
+        )
+
+    def scan(self, scope: Scope) -> Iterator[Page]:
+        """Every file of the scope, once. `ValueError` for a scope that files do not have, before anything is read."""
+        return self._scan(_Sieve(scope, pattern_of(scope)))
+
+    def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
+        """These files as they are now. What is no key of a file here (`../x`, a claim directory) is absent."""
+        pattern = pattern_of(scope)
+        found: dict[int, os.stat_result] = {}
+        raws = [path_of(key) for key in keys]
+        mounts = self._tree.mounts_inside()
+        try:
+            for parent, steps in by_directory(enumerate(raws)).items():
+                self._probe_directory(parent, steps, mounts, found)
+        except OSError as error:
+            raise refusal(error, "") from error
+        columns = Columns(scope, pattern)
+        for i, raw in enumerate(raws):
+            status = found.get(i)
+            match = pattern.match(raw) if raw is not None and status is not None else None
+            columns.add(raw or "", status, match, OUTSIDE if status is not None and match is None else None)
+        return columns.page(list(keys))
+
+    def samples(self, scope: Scope, count: int = 5) -> Sequence[str]:
+        """The first few keys that a scan meets."""
+        with closing(self._scan(_Sieve(scope, pattern_of(scope)))) as pages:
+            return next((page.keys[:count] for page in pages if len(page)), ())
+
+    def warnings(self, scope: Scope) -> Sequence[str]:
+        found = []
+        if not self.samples(scope, 1):
+            found.append("the pattern matches nothing")
+        if self._tree.mounts_inside():
+            found.append("something is mounted inside the root; what is in there is not looked at")
+        return found
+
+    def close(self) -> None:
+        self._tree.close()
+
+    def _scan(self, sieve: _Sieve) -> Generator[Page, None, None]:
+        way = Way(self._tree)
+        try:
+            sieve.mounts = self._tree.mounts_inside()
+            waiting = [(yield from self._read(way, sieve))]
+            while waiting:
+                if not waiting[-1]:
+                    waiting.pop()
+                    way.leave()
+                elif way.enter(waiting[-1].pop()):
+                    waiting.append((yield from self._read(way, sieve)))
+            if len(sieve.columns) or sieve.unseen:
+                yield sieve.page()
+        except OSError as error:
+            raise refusal(error, way.path) from error
+        finally:
+            way.close()
+
+    def _read(self, way: Way, sieve: _Sieve) -> Generator[Page, None, list[str]]:
+        """Pages as they fill; in the end the subdirectories that may hold items."""
+        fd, parent = way.fd, way.path
+        prefix = parent and parent + "/"
+        claims = dict(claimed(self._tree, fd))
+        mounts = sieve.mounts
+        low, high = sieve.window
+        match, columns = sieve.matcher(parent), sieve.columns
+        below: list[str] = []
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[:12] == RESERVED or (mounts and prefix + name in mounts):
+                    continue
+                if entry.is_file(follow_symlinks=False):
+                    raw = prefix + name
+                    found: Match = None
+                    if match is not None and (found := match(raw)) is None:
+                        continue
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    doubt = _shadow(claims.pop(name), status) if claims and name in claims else None
+                    if low <= status.st_mtime_ns < high and doubt is None and is_single(status):
+                        sieve.unseen += 1
+                        continue
+                    columns.add(raw, status, found, doubt)
+                    if len(columns.raws) >= PAGE:
+                        yield sieve.page()
+                elif entry.is_dir(follow_symlinks=False) and sieve.pattern.below(prefix + name) != "none":
+                    below.append(name)
+        yield from self._read_claims(prefix, claims, sieve)
+        return below
+
+    def _read_claims(self, prefix: str, claims: Mapping[str, os.stat_result], sieve: _Sieve) -> Generator[Page, None, None]:
+        for name, status in claims.items():
+            found = sieve.pattern.match(prefix + name)
+            if found is not None:
+                sieve.columns.add(prefix + name, status, found)
+            if len(sieve.columns) >= PAGE:
+                yield sieve.page()
+
+    def _probe_directory(
+        self, parent: str, steps: Sequence[Step], mounts: frozenset[str], found: dict[int, os.stat_result]
+    ) -> None:
+        try:
+            fd = self._tree.open(parent, mounts)
+        except OSError as error:
+            if is_absent(error) or is_barred(error):
+                return
+            raise
+        try:
+            absent = []
+            for i, name in steps:
+                status = look(fd, name)
+                if (
+                    status is not None
+                    and is_file(status)
+                    and (not mounts or (f"{parent}/{name}" if parent else name) not in mounts)
+                ):
+                    found[i] = status
+                else:
+                    absent.append((i, name))
+            claims = self._claims(fd) if absent else {}
+            found.update({i: claims[name] for i, name in absent if name in claims})
+        finally:
+            os.close(fd)
+
+    def _claims(self, fd: int) -> Mapping[str, os.stat_result]:
+        """The claims of a directory; a second look at an unchanged directory is answered from memory.
+
+        Nobody else makes claims meanwhile: that takes the execute lock, which is held per run.
+        """
+        if self._tree.has_no_subdirectory(fd):
+            return {}
+        status = os.fstat(fd)
+        sign = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+        if self._known[0] != sign:
+            self._known = (sign, claimed(self._tree, fd))
+        return self._known[1]
+
+
+class _Sieve:
+    """What one scan is looking for, and what it has in hand."""
+
+    def __init__(self, scope: Scope, pattern: PathPattern) -> None:
+        self.pattern = pattern
+        self.columns = Columns(scope, pattern)
+        self.window = waiting_window(scope) or _NOTHING_WAITS
+        self.mounts: frozenset[str] = frozenset()
+        self.unseen = 0
+
+    def matcher(self, directory: str) -> Callable[[str], Match] | None:
+        """What tells the items of a directory from its other files; None where every file is one."""
+        return None if self.pattern.below(directory) == "all" else self.pattern.match
+
+    def page(self) -> Page:
+        """A page of what is in hand."""
+        unseen, self.unseen = self.unseen, 0
+        return self.columns.page(unseen=unseen)
+
+
+def _shadow(claim: os.stat_result, live: os.stat_result) -> str | None:
+    return None if same_file(claim, live) else SHADOWED

@@ -1,0 +1,316 @@
+"""One open SQLite database: how it is opened, read, written, and how its errors are understood.
+
+Looking opens `mode=ro` and sets `query_only`; acting opens `mode=rw`, and is `query_only` too but
+for the moments of `write`. Neither makes a file or changes a journal mode. No transaction is left
+open. Looking at a database in WAL mode may leave SQLite's own `-wal` and `-shm` files beside it.
+
+https://sqlite.org/c3ref/open.html (mode), https://sqlite.org/rescode.html (codes)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
+from retentiond.stores.sql.keys import Kind
+from retentiond.stores.sql.spelling import fold, quoted, quoted_names, without_data
+
+if TYPE_CHECKING:
+    from sqlalchemy import Inspector
+
+T = TypeVar("T")
+_INSTRUCTIONS = 10_000
+_CACHE = "-65536"
+_NEEDS_FOLDER = "the file or its folder does not allow it; a database in WAL mode needs a -shm file beside it, even for looking"
+
+
+class Violated(StoreDenied):
+    """A constraint or trigger of the database stands against it. `kind` is a fixed word."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(why=kind)
+        self.kind = kind
+
+
+class Sqlite:
+    """A connection to one file. Errors of the driver leave it as errors of ours, without data."""
+
+    def __init__(self, path: str, *, acting: bool, lock_timeout: float, statement_timeout: float | None) -> None:
+        self.path, self.acting = os.path.realpath(path), acting
+        _look_at(self.path, acting=acting)
+        self._deadline, self._timeout = float("inf"), statement_timeout
+        uri = f"file:{quote(os.fsencode(self.path))}?mode={'rw' if acting else 'ro'}"
+        with self.guard():
+            self.con = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=lock_timeout)
+        try:
+            self._prepare()
+        except BaseException:
+            self.con.close()
+            raise
+
+    def _prepare(self) -> None:
+        with self.guard():
+            self.one("SELECT count(*) FROM sqlite_schema")
+            for pragma in ("foreign_keys=ON", f"cache_size={_CACHE}", "query_only=ON"):
+                self.con.execute("PRAGMA " + pragma)
+            if self.acting:
+                self.con.execute("PRAGMA synchronous=FULL")
+                self.con.execute("PRAGMA secure_delete=ON")
+            self.is_utf8 = self.one("PRAGMA encoding") == "UTF-8"
+            self.is_wal = self.one("PRAGMA journal_mode") == "wal"
+            if self.one("PRAGMA foreign_keys") != 1:
+                raise StoreDenied("this SQLite cannot enforce foreign keys", do="use a build without SQLITE_OMIT_FOREIGN_KEY")
+        if self._timeout is not None:
+            self.con.set_progress_handler(self._is_late, _INSTRUCTIONS)
+
+    @property
+    def place(self) -> str:
+        """The machine and the file: 16 hex digits of the SHA-256 of its id, and the real path."""
+        return f"{_machine()}/sqlite:{self.path}"
+
+    def close(self) -> None:
+        self.con.close()
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first value of a query."""
+        row = self.con.execute(sql, values).fetchone()
+        return row[0] if row else None
+
+    def read(self, run: Callable[[], T]) -> T:
+        """What `run` sees in one read transaction, which ends with it."""
+        with self.guard():
+            self.con.execute("BEGIN")
+            try:
+                return self.tolerant(run)
+            finally:
+                self._roll_back()
+
+    def within(self, run: Callable[[], T]) -> T:
+        """What `run` sees within the transaction that is open."""
+        with self.guard():
+            return self.tolerant(run)
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """One transaction that holds the write lock from its beginning; it commits, or leaves no trace."""
+        with self.guard():
+            self.con.execute("PRAGMA query_only=OFF")
+            try:
+                self.con.execute("BEGIN IMMEDIATE")
+                yield
+                self.con.execute("COMMIT")
+            finally:
+                self._roll_back()
+                self.con.execute("PRAGMA query_only=ON")
+
+    def _roll_back(self) -> None:
+        if self.con.in_transaction:
+            with suppress(sqlite3.Error):
+                self.con.execute("ROLLBACK")
+
+    def tolerant(self, run: Callable[[], T]) -> T:
+        """`run`, and once more with text as bytes where it met text that is not UTF-8."""
+        try:
+            return run()
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith("Could not decode to UTF-8"):
+                raise
+            self.con.text_factory = _text
+            return run()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Within it the driver's errors become ours, and `statement_timeout` counts."""
+        if self._timeout is not None:
+            self._deadline = time.monotonic() + self._timeout
+        try:
+            yield
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise self._understood(error) from None
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _understood(self, error: Exception) -> RetentiondError:
+        """What an error of the driver means; its text is used only where it speaks of a statement."""
+        code = getattr(error, "sqlite_errorcode", None) or 0
+        if isinstance(error, sqlite3.IntegrityError):
+            kinds = {sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: "foreign-key", sqlite3.SQLITE_CONSTRAINT_TRIGGER: "trigger"}
+            return Violated(kinds.get(code, "constraint"))
+        if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return StoreUnavailable(
+                "a write to the database was cut short",
+                why="its journal has to be rolled back first, and looking may not write",
+                do="open it once with its own application, or apply a plan",
+            )
+        known = _CODES.get(code & 0xFF)
+        if known is not None:
+            kind, what, why, do = known
+            return kind(what, why=why, do=do)
+        return StoreDenied("the database does not accept a statement", why=without_data(str(error)))
+
+    # What follows is what reflection has to ask SQLite itself.
+
+    def inspector(self) -> Inspector:
+        """SQLAlchemy's view of the schema, through this connection."""
+        from sqlalchemy import create_engine, inspect
+        from sqlalchemy.pool import StaticPool
+
+        return inspect(create_engine("sqlite://", creator=lambda: self.con, poolclass=StaticPool))
+
+    def schema_version(self) -> int:
+        """A number that changes with every change of the schema."""
+        return int(self.one("PRAGMA schema_version"))
+
+    def is_virtual(self, table: str) -> bool:
+        """Whether a table's rows are made by a module (full-text search, R-tree)."""
+        return bool(self.one("SELECT type <> 'table' FROM pragma_table_list WHERE schema = 'main' AND name = ?", [table]))
+
+    def column_kinds(self, table: str) -> dict[str, Kind | None]:
+        """What each column can hold as part of a key, by its affinity; None where 1 and '1' would be two values."""
+        rows = self.con.execute("SELECT name, upper(type) FROM pragma_table_xinfo(?)", [table])
+        return {name: _kind(declared) for name, declared in rows.fetchall()}
+
+    def never_null(self, table: str) -> set[str]:
+        """The columns that cannot be NULL."""
+        strict = "SELECT wr OR strict FROM pragma_table_list WHERE schema = 'main' AND name = ?"
+        clean = bool(self.one(strict, [table]))
+        rows = self.con.execute('SELECT name, "notnull", pk FROM pragma_table_xinfo(?)', [table]).fetchall()
+        number = self.row_number(table)
+        return {name for name, notnull, pk in rows if notnull or (clean and pk) or name == number}
+
+    def row_number(self, table: str) -> str | None:
+        """The column that is another name for the row id (INTEGER PRIMARY KEY), if there is one."""
+        keys = self.con.execute("SELECT name FROM pragma_table_xinfo(?) WHERE pk > 0", [table]).fetchall()
+        has_index = self.one("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", [table])
+        return str(keys[0][0]) if len(keys) == 1 and not has_index else None
+
+    def indexes(self, table: str, *, unique: bool) -> list[dict[str, str]]:
+        """The whole-table indexes over plain columns: each column with its collation, in order."""
+        wanted = 'SELECT name FROM pragma_index_list(?) WHERE NOT partial AND ("unique" OR NOT ?)'
+        found = []
+        for (name,) in self.con.execute(wanted, [table, unique]).fetchall():
+            rows = self.con.execute("SELECT name, coll FROM pragma_index_xinfo(?) WHERE key", [name]).fetchall()
+            if all(column is not None for column, _ in rows):
+                found.append(dict(rows))
+        return found
+
+    def row_id(self, table: str) -> str | None:
+        """A name that means the row id and no column; None for a table without."""
+        rows = self.con.execute("SELECT name FROM pragma_table_xinfo(?)", [table]).fetchall()
+        free = {"rowid", "oid", "_rowid_"} - {fold(name) for (name,) in rows}
+        without = self.one("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", [table])
+        return min(free) if free and not without else None
+
+    def triggers(self, table: str | None = None) -> list[str]:
+        """The triggers of a table, or of all."""
+        rows = self.con.execute("SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' ORDER BY name").fetchall()
+        return [name for name, of in rows if table is None or fold(of) == fold(table)]
+
+    def refuse_text(self, table: str, text: str) -> None:
+        """Raises `StoreDenied` unless a text is one whole condition on a table, without parameters.
+
+        It has to parse alone, so that its parentheses are its own, and in parentheses, so that
+        it has no tail. A name in double quotes has to be one: SQLite takes others for text.
+        """
+        self._refuse_names(text, table)
+        for form in (f"\n{text}\n", f"(\n{text}\n)"):
+            self._explain(f"SELECT 1 FROM {quoted(table)} WHERE {form}")
+
+    def refuse_query(self, query: str) -> None:
+        """Raises `StoreDenied` unless a text is one query, without parameters."""
+        self._refuse_names(query, None)
+        for form in (query, f"SELECT 1 FROM (\n{query}\n) WHERE 1"):
+            self._explain(form)
+
+    def _explain(self, statement: str) -> None:
+        with self.guard():
+            if "\0" in statement or re.match(r"\s*query\s+plan\b", statement, re.IGNORECASE):
+                raise StoreDenied("the database does not accept a statement", why="it is no SQL")
+            self.con.execute("EXPLAIN " + statement).close()
+
+    def _refuse_names(self, text: str, table: str | None) -> None:
+        used = quoted_names(text)
+        if not used:
+            return
+        wanted = None if table is None or re.search(r"\bselect\b", text, re.IGNORECASE) else table
+        columns = "SELECT s.name, x.name FROM sqlite_schema s, pragma_table_xinfo(s.name) x WHERE s.type IN ('table', 'view')"
+        with self.guard():
+            rows = self.con.execute(columns).fetchall()
+        known = {"rowid", "oid", "_rowid_"} | {fold(n) for row in rows if wanted in (None, row[0]) for n in row}
+        strange = [name for name in used if fold(name) not in known]
+        if strange:
+            raise StoreDenied(
+                "a name in double quotes is no column",
+                why="SQLite would take it for a text",
+                do="write a text in single quotes, and correct the name of a column",
+            )
+
+
+_CODES: dict[int, tuple[type[RetentiondError], str, str, str]] = {
+    sqlite3.SQLITE_BUSY: (StoreUnavailable, "the database is locked", "another program is writing to it", "try again later"),
+    sqlite3.SQLITE_LOCKED: (StoreUnavailable, "the database is locked", "another program is writing to it", "try again later"),
+    sqlite3.SQLITE_INTERRUPT: (StoreUnavailable, "a statement took longer than statement_timeout", "", "raise it, or try later"),
+    sqlite3.SQLITE_FULL: (StoreUnavailable, "the disk of the database is full", "", "make room on it"),
+    sqlite3.SQLITE_IOERR: (StoreUnavailable, "the disk of the database gave an error", "", "look at the machine's journal"),
+    sqlite3.SQLITE_NOMEM: (StoreUnavailable, "there was not enough memory", "", "try again later"),
+    sqlite3.SQLITE_CANTOPEN: (StoreDenied, "the database cannot be opened", _NEEDS_FOLDER, "let this user write in the folder"),
+    sqlite3.SQLITE_READONLY: (StoreDenied, "the database cannot be written", _NEEDS_FOLDER, "let this user write in the folder"),
+    sqlite3.SQLITE_PERM: (StoreDenied, "the database cannot be opened", "the file does not allow it", ""),
+    sqlite3.SQLITE_NOTADB: (StoreDenied, "the file is not an SQLite database", "or it is an encrypted one", "correct `url`"),
+    sqlite3.SQLITE_CORRUPT: (StoreDenied, "the database is damaged", "", "run `PRAGMA integrity_check` on it"),
+}
+
+
+def _look_at(path: str, *, acting: bool) -> None:
+    """Says before opening what SQLite would not say as well."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreUnavailable(
+            "the database file is not there",
+            why="a missing file is a missing store, never created",
+            do="correct `url`, or mount it",
+        ) from None
+    except OSError:
+        raise StoreDenied("the database file cannot be looked at", why="its folder does not allow it") from None
+    if not stat.S_ISREG(mode):
+        raise StoreDenied("the database is not a regular file", do="correct `url`")
+    if not os.access(path, os.R_OK | (os.W_OK if acting else 0)):
+        raise StoreDenied(
+            "the database file cannot be " + ("written" if acting else "read"), why="its permissions do not allow it"
+        )
+
+
+def _machine() -> str:
+    """Names the machine without giving away its id, as machine-id(5) asks."""
+    try:
+        with open("/etc/machine-id", "rb") as file:
+            name = file.read().strip()
+    except OSError:
+        name = os.uname().nodename.encode()
+    return hashlib.sha256(b"retentiond/place/" + name).hexdigest()[:16]
+
+
+def _kind(declared: str) -> Kind | None:
+    """The affinity of a declared type (https://sqlite.org/datatype3.html#determination_of_column_affinity)."""
+    if "INT" in declared:
+        return "number"
+    if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    if not declared or declared == "ANY" or any(word in declared for word in ("BLOB", "REAL", "FLOA", "DOUB")):
+        return None
+    return "number"
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")

@@ -1,0 +1,9 @@
+"""For authors of plugins, and for ourselves: what shows that a store keeps its promises.
+
+- `contract.StoreContract`: a suite for pytest that every store must pass.
+- `memory.MemoryPlace`: a place in memory with a store that passes it, and that can be told to break any promise.
+- `faults.FaultyStore`: a store that fails at its n-th call or yield.
+
+To see the values in a failed assertion, register the suite before importing it:
+`pytest.register_assert_rewrite("retentiond.testing.contract")`.
+"""

@@ -1,0 +1,77 @@
+"""A store that fails at a chosen moment.
+
+Every call of the contract and every page or fact that it yields is one point, counted from 1. The
+store behind it has done its work up to that point and no more: a fact that was not handed over
+may or may not have happened, and that is what the caller must cope with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from retentiond.core.item import Page
+from retentiond.core.outcome import Settled
+from retentiond.engine.ports import Batch, Restoring, Scope, Store, Traits
+from retentiond.errors import RetentiondError, StoreUnavailable
+
+T = TypeVar("T")
+
+
+def unavailable() -> RetentiondError:
+    """The error of a connection that was lost."""
+    return StoreUnavailable("the connection was lost", why="a fault was asked for")
+
+
+class FaultyStore:
+    """A store that raises once its `fail_at`-th point is reached, and from then on at every call but `close`.
+
+    `fail_at=0` never fails and counts: `points` says how many there were.
+    """
+
+    def __init__(self, store: Store, fail_at: int = 0, error: Callable[[], RetentiondError] = unavailable) -> None:
+        self._store, self._fail_at, self._error = store, fail_at, error
+        self.points = 0
+
+    @property
+    def place(self) -> str:
+        return self._store.place
+
+    @property
+    def traits(self) -> Traits:
+        return self._store.traits
+
+    def scan(self, scope: Scope) -> Iterator[Page]:
+        self._point()
+        return self._each(self._store.scan(scope))
+
+    def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
+        self._point()
+        return self._store.probe(scope, keys)
+
+    def dispose(self, batch: Batch) -> Iterator[Settled]:
+        self._point()
+        return self._each(self._store.dispose(batch))
+
+    def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
+        """Passed on where the store behind it can restore; else nothing is ever half done there."""
+        self._point()
+        if isinstance(self._store, Restoring):
+            self._store.put_back(scope, keys)
+
+    def warnings(self, scope: Scope) -> Sequence[str]:
+        self._point()
+        return self._store.warnings(scope)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _each(self, values: Iterator[T]) -> Iterator[T]:
+        for value in values:
+            self._point()
+            yield value
+
+    def _point(self) -> None:
+        self.points += 1
+        if 0 < self._fail_at <= self.points:
+            raise self._error()

@@ -1,0 +1,241 @@
+"""A store in memory: a named fake, honest unless it is told not to be.
+
+A `MemoryPlace` outlives the handles that are opened on it, as a disk does. It passes
+`StoreContract`; with a `Flaw` it breaks one promise, which the contract must notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Literal
+
+from retentiond.core.item import NOTHING, Page, raw_of
+from retentiond.core.outcome import Outcome, Settled
+from retentiond.core.pattern import compile_pattern
+from retentiond.core.policy import PathSelection
+from retentiond.engine import failpoints
+from retentiond.engine.ports import OUTSIDE, PAGE, Batch, Scope, Traits
+from retentiond.errors import StoreUnavailable
+
+Flaw = Literal[
+    "",
+    "shows an item twice",
+    "misses an item",
+    "leaves a trace",
+    "probes out of line",
+    "ignores the revision",
+    "says disposed and keeps",
+    "announces too early",
+    "calls a gone item disposed",
+    "takes a neighbour along",
+    "loses what is half done",
+    "keeps silent about one",
+    "overfills a page",
+    "shows naive starts",
+    "disposes of what is outside",
+]
+CHUNK = 10
+"""So many items become facts together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One item in memory. `revision` grows with every change anywhere."""
+
+    revision: int
+    start: datetime | None
+    content: bytes = b""
+    facts: Mapping[str, str | None] = field(default_factory=lambda: NOTHING)
+    locked_until: datetime | None = None
+
+
+class MemoryPlace:
+    """A place that holds items by key. `available=False` is a server that is down."""
+
+    def __init__(self, name: str = "memory", flaw: Flaw = "") -> None:
+        self.name, self.flaw = name, flaw
+        self.records: dict[str, Record] = {}
+        self.half_done: dict[str, Record] = {}
+        self.looks = 0
+        self.available = True
+        self._revisions = count(1)
+
+    def put(
+        self,
+        key: str,
+        start: datetime | None = None,
+        content: bytes = b"",
+        facts: Mapping[str, str | None] = NOTHING,
+        locked_until: datetime | None = None,
+    ) -> None:
+        """Adds or replaces an item, in a new revision."""
+        self.records[key] = Record(next(self._revisions), start, content, facts, locked_until)
+
+    def change(self, key: str, content: bytes = b"changed") -> None:
+        """Gives an item another content, and so another revision."""
+        self.records[key] = replace(self.records[key], revision=next(self._revisions), content=content)
+
+    def look(self) -> MemoryView:
+        """A handle that only looks."""
+        return MemoryView(self)
+
+    def act(self) -> MemoryStore:
+        """A handle that can also let go."""
+        return MemoryStore(self)
+
+
+class MemoryView:
+    """A handle on a place in memory. A predicate is `true` or the key of the one item that it matches."""
+
+    def __init__(self, place: MemoryPlace) -> None:
+        if not place.available:
+            raise StoreUnavailable("the store is down")
+        self._place = place
+
+    @property
+    def place(self) -> str:
+        return f"memory:{self._place.name}"
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(atomic=True)
+
+    def scan(self, scope: Scope) -> Iterator[Page]:
+        self._available()
+        size = PAGE + 1 if self._place.flaw == "overfills a page" else PAGE
+        found = [key for key in self._sighted() if self._selects(scope, key)]
+        found += found[:1] if self._place.flaw == "shows an item twice" else []
+        found = found[1:] if self._place.flaw == "misses an item" else found
+        for first in range(0, len(found), size):
+            yield self._page(scope, found[first : first + size])
+
+    def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
+        self._available()
+        return self._page(scope, list(reversed(keys)) if self._place.flaw == "probes out of line" else list(keys))
+
+    def warnings(self, scope: Scope) -> Sequence[str]:
+        return [] if any(self._selects(scope, key) for key in self._sighted()) else ["the selection matches nothing"]
+
+    def close(self) -> None:
+        """A place in memory stays."""
+
+    def _available(self) -> None:
+        if not self._place.available:
+            raise StoreUnavailable("the store is down")
+        self._place.looks += 1 if self._place.flaw == "leaves a trace" else 0
+
+    def _sighted(self) -> Mapping[str, Record]:
+        if self._place.flaw == "loses what is half done":
+            return self._place.records
+        return {**self._place.half_done, **self._place.records}
+
+    def _selects(self, scope: Scope, key: str) -> bool:
+        selection = scope.selection
+        if isinstance(selection, PathSelection):
+            return compile_pattern(selection.pattern).match(raw_of(key)) is not None
+        return key.startswith(f"{selection.table}/")
+
+    def _page(self, scope: Scope, keys: list[str]) -> Page:
+        sighted = self._sighted()
+        records = [sighted.get(key) for key in keys]
+        present = [(i, key, record) for i, (key, record) in enumerate(zip(keys, records, strict=True)) if record is not None]
+        naive = self._place.flaw == "shows naive starts"
+        return Page(
+            keys=keys,
+            revisions=[None if r is None else str(r.revision) for r in records],
+            starts=[_start(scope, r, naive=naive) for r in records],
+            sizes=[0 if r is None else len(r.content) for r in records],
+            facts={name: [None if r is None else r.facts.get(name) for r in records] for name in scope.fields},
+            locked_until={i: r.locked_until for i, _, r in present if r.locked_until is not None},
+            doubts={i: OUTSIDE for i, key, _ in present if not self._selects(scope, key)},
+            held={i: p.hold for p in scope.predicates for i, key, _ in present if p.sql in ("true", key)},
+        )
+
+
+class MemoryStore(MemoryView):
+    """A handle on a place in memory that can also let go; it claims like a store of files."""
+
+    def dispose(self, batch: Batch) -> Iterator[Settled]:
+        self._available()
+        positions = list(range(len(batch)))
+        if self._place.flaw == "keeps silent about one":
+            positions = positions[1:]
+        for first in range(0, len(positions), CHUNK):
+            yield from self._dispose(batch, positions[first : first + CHUNK])
+
+    def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
+        for key in keys:
+            if key in self._place.half_done and key not in self._place.records:
+                self._place.records[key] = self._place.half_done.pop(key)
+
+    def _dispose(self, batch: Batch, positions: Sequence[int]) -> Iterator[Settled]:
+        fates: dict[Outcome, list[int]] = {}
+        mine: list[str] = []
+        for i in positions:
+            outcome = self._claim(batch, i)
+            fates.setdefault(outcome, []).append(i)
+            mine += [batch.keys[i]] if outcome is Outcome.DISPOSED else []
+        if mine:
+            failpoints.reach("claimed")
+        failpoints.reach("compared")
+        facts = [Settled(at, outcome) for outcome, at in fates.items()]
+        if self._place.flaw == "announces too early":
+            yield from facts
+        for key in mine:
+            self._destroy(key)
+        failpoints.reach("destroyed")
+        failpoints.reach("settled")
+        if self._place.flaw != "announces too early":
+            yield from facts
+
+    def _claim(self, batch: Batch, i: int) -> Outcome:
+        key, place = batch.keys[i], self._place
+        record = place.records.get(key) or place.half_done.get(key)
+        if record is None:
+            return Outcome.DISPOSED if place.flaw == "calls a gone item disposed" else Outcome.GONE
+        if str(record.revision) != batch.revisions[i] and place.flaw != "ignores the revision":
+            return Outcome.CHANGED
+        if not self._selects(batch.scope, key) and place.flaw != "disposes of what is outside":
+            return Outcome.CHANGED
+        if record.locked_until is not None and (batch.scope.now is None or record.locked_until > batch.scope.now):
+            return Outcome.LOCKED
+        if any(p.sql in ("true", key) and (p.positions is None or i in p.positions) for p in batch.predicates):
+            return Outcome.HELD
+        place.half_done[key] = place.records.pop(key, record)
+        return Outcome.DISPOSED
+
+    def _destroy(self, key: str) -> None:
+        place = self._place
+        if place.flaw == "says disposed and keeps":
+            place.records[key] = place.half_done[key]
+        if place.flaw == "takes a neighbour along" and place.records:
+            place.records.popitem()
+        place.half_done.pop(key, None)
+
+
+class MemoryType:
+    """A kind of store for tests: option `name` is the name of one of the given places."""
+
+    name = "memory"
+
+    def __init__(self, places: Iterable[MemoryPlace]) -> None:
+        self._places = {place.name: place for place in places}
+
+    def problems(self, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        if options.get("name") not in self._places:
+            yield "name", "there is no such place in memory"
+
+    def look(self, options: Mapping[str, Any]) -> MemoryView:
+        return self._places[options["name"]].look()
+
+    def act(self, options: Mapping[str, Any]) -> MemoryStore:
+        return self._places[options["name"]].act()
+
+
+def _start(scope: Scope, record: Record | None, *, naive: bool) -> datetime | None:
+    if record is None or record.start is None or scope.start.kind == "event":
+        return None
+    return record.start.replace(tzinfo=None) if naive else record.start.astimezone(UTC)
