@@ -1,0 +1,153 @@
+"""A small world with real files and a real database, run through the real command line.
+
+`recordings/` holds WAV-like files in a folder per day, `pbx.db` a table of calls. Old ones are
+due, new ones are not, and one file and one row are under a hold. `check_invariants` says whether
+what is left and what was recorded agree, after whatever happened.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from retentiond.cli.front import code_of
+
+CHILD = Path(__file__).parent / "crash" / "child.py"
+NOW = datetime.now(UTC)
+OLD, NEW = NOW - timedelta(days=400), NOW - timedelta(days=5)
+
+CONFIG = """\
+organisation: Crash Test Ltd
+timezone: UTC
+state: state
+policies: policies.d
+stores:
+  recordings: {type: files, path: recordings, location: GB}
+  pbx: {type: sql, url: "sqlite:///pbx.db", zone: UTC, location: GB}
+audit: {origin: crash.example.org/log}
+"""
+CATEGORY = """\
+category: calls
+title: Calls
+purpose: [training]
+lawful_basis: contract
+data: [voices]
+subjects: [callers]
+owner: dpo@example.org
+locations: [GB]
+schedule: daily at 02:00
+limits: {items: 100000, share: 100%, bytes: 1 GiB}
+rules:
+  sound:
+    store: recordings
+    select: {path: "{day:%Y-%m-%d}/**"}
+    start: {path: day}
+    retention_period: 3 months
+    action: delete
+  rows:
+    store: pbx
+    select: {table: calls, where: "id > 0"}
+    start: {column: at}
+    retention_period: 3 months
+    action: delete
+"""
+
+
+class World:
+    """A folder with a configuration, stores, and what is expected of them."""
+
+    def __init__(self, folder: Path, files: int = 1200, rows: int = 2500) -> None:
+        self.folder = folder
+        self.due_files = [f"{OLD:%Y-%m-%d}/{i:05}.wav" for i in range(files)]
+        self.kept_files = [f"{NEW:%Y-%m-%d}/{i:05}.wav" for i in range(20)]
+        self.held_file = f"{OLD - timedelta(days=1):%Y-%m-%d}/held.wav"
+        self.due_rows = list(range(1, rows + 1))
+        self.kept_rows = list(range(rows + 1, rows + 21))
+        self.held_row = rows + 21
+        folder.mkdir(exist_ok=True, parents=True)
+        (folder / "retentiond.yaml").write_text(CONFIG)
+        (folder / "policies.d").mkdir()
+        (folder / "policies.d" / "calls.yaml").write_text(CATEGORY)
+        for name in [*self.due_files, *self.kept_files, self.held_file]:
+            path = folder / "recordings" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"RIFF" + name.encode())
+        with closing(sqlite3.connect(folder / "pbx.db")) as db, db:
+            db.execute("CREATE TABLE calls(id INTEGER PRIMARY KEY, at TEXT NOT NULL, caller TEXT)")
+            old, new = OLD.strftime("%Y-%m-%d %H:%M:%S"), NEW.strftime("%Y-%m-%d %H:%M:%S")
+            db.executemany("INSERT INTO calls VALUES(?,?,'x')", [(i, old) for i in [*self.due_rows, self.held_row]])
+            db.executemany("INSERT INTO calls VALUES(?,?,'x')", [(i, new) for i in self.kept_rows])
+
+    def run(self, *args: str, code: int | None = 0):
+        """One command in a process of its own; its JSON answer."""
+        done = self.process(*args)
+        out, err = done.communicate(timeout=120)
+        if code is not None:
+            assert done.returncode == code, (args, done.returncode, out, err)
+        return json.loads(out) if out.startswith("{") else out
+
+    def process(self, *args: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "retentiond", "--json", "--config", str(self.folder / "retentiond.yaml"), *args]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def killed_at(self, arrow: str, nth: int, *args: str, swapped: bool = False) -> int:
+        """One command, ended by SIGKILL at the nth time that the way comes to an arrow; its return code."""
+        own = [sys.executable, str(CHILD), arrow, str(nth), *(["--swapped"] if swapped else [])]
+        command = [*own, "--", "--json", "--config", str(self.folder / "retentiond.yaml"), *args]
+        return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
+
+    def here(self, *args: str) -> int:
+        """One command in this process; its exit code."""
+        return code_of(["--json", "--config", str(self.folder / "retentiond.yaml"), *args])
+
+    def files_left(self) -> set[str]:
+        """Every regular file in the store, by its path, leftovers of a claim included."""
+        root = self.folder / "recordings"
+        return {os.path.relpath(Path(d) / f, root) for d, _, names in os.walk(root) for f in names}
+
+    def rows_left(self) -> set[int]:
+        with closing(sqlite3.connect(self.folder / "pbx.db")) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            return {i for (i,) in db.execute("SELECT id FROM calls")}
+
+    def hold(self) -> None:
+        self.run("hold", "place", "H-FILE", "--reason", "r", "--mandate", "m", "--store", "recordings", "--path", self.held_file)
+        self.run(
+            "hold", "place", "H-ROW", "--reason", "r", "--mandate", "m", "--store", "pbx", "--where", f"id = {self.held_row}"
+        )
+
+
+def sighted(files: set[str]) -> set[str]:
+    """The files by their old names: one that lies in a claim directory still counts under its own."""
+    return {"/".join(p for p in name.split("/") if not p.startswith(".retentiond~")) for name in files}
+
+
+def check_invariants(world: World, *, finished: bool) -> None:
+    """What must be true after whatever happened. `finished`: the plan has been carried out since."""
+    files, rows = sighted(world.files_left()), world.rows_left()
+    assert set(world.kept_files) <= files, "something not eligible is gone"
+    assert set(world.kept_rows) <= rows, "something not eligible is gone"
+    assert world.held_file in files, "a held item is gone"
+    assert world.held_row in rows, "a held item is gone"
+    verified = world.run("audit", "verify")
+    assert verified["ok"]
+    gone = [("recordings", f) for f in world.due_files if f not in files]
+    gone += [("pbx", f"calls/{i}") for i in world.due_rows if i not in rows]
+    present = [("recordings", f) for f in world.due_files if f in files]
+    present += [("pbx", f"calls/{i}") for i in world.due_rows if i in rows]
+    for store, key in gone[:: max(1, len(gone) // 7)]:
+        fates = [e["outcome"] for e in world.run("audit", "lookup", store, key, code=None)["evidence"]]
+        assert "disposed" in fates or (not finished and "unknown" in fates), f"gone without evidence: {fates}"
+    for store, key in present[:: max(1, len(present) // 7)]:
+        fates = [e["outcome"] for e in world.run("audit", "lookup", store, key, code=None)["evidence"]]
+        assert "disposed" not in fates, "disposed is recorded of something that is still there"
+    if finished:
+        assert files == {*world.kept_files, world.held_file}
+        assert world.files_left() == files, "a claim was left behind"
+        assert rows == {*world.kept_rows, world.held_row}
+        counts = verified["counts"]
+        assert counts.get("disposed", 0) == len(world.due_files) + len(world.due_rows), counts
