@@ -11,15 +11,24 @@ from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.recovery import recover
 from retentiond.core.ladder import Bench
-from retentiond.core.limits import UNPASSABLE, Refusal, refuse
+from retentiond.core.limits import UNPASSABLE, refuse
 from retentiond.core.plan import SHORTEST_NAME
 from retentiond.core.registers import Registers
 from retentiond.engine.codec import Step
 from retentiond.engine.executor import Executor, Result, Work
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import PAGE, Batch, Stop
-from retentiond.errors import NotApproved, PlanRefused, PlanUnusable, RetentiondError, UsageError
-from retentiond.ledger.clock import step
+from retentiond.errors import (
+    ClockStepped,
+    NotApproved,
+    PlanRefused,
+    PlanUnusable,
+    RetentiondError,
+    StoreDenied,
+    StoreUnavailable,
+    UsageError,
+)
+from retentiond.ledger.clock import step, stored
 from retentiond.ledger.journal import RunJournal
 from retentiond.ledger.locks import lock
 from retentiond.ledger.plans import PlanFile
@@ -60,17 +69,14 @@ def apply_plan(
     """Carries out a plan, or what is left of it. Errors are those of `errors.py`; nothing is destroyed before the checks."""
     with lock(house.directory.execute_lock, "a run of `retentiond apply`"):
         recovered = recover(house)
-        check_usable(house, plan)
-        refused = _judge_refusals(plan, over_limits)
-        if house.plans.is_done(plan.name):
-            return Applied(plan.name, recovered=recovered)
-        plan.check_steps()
-        _check_places(house, plan)
-        house.ledger.refuse_stepped_clock()
-        blocked = set() if over_limits else plan.header.blocked()
-        allowed = [c for c in plan.header.categories if c not in blocked]
-        if not allowed and refused is not None:
-            raise refused
+        try:
+            check_usable(house, plan)
+            if house.plans.is_done(plan.name):
+                return Applied(plan.name, recovered=recovered)
+            allowed, refused = _allowed(house, plan, over_limits)
+        except (PlanUnusable, PlanRefused, ClockStepped) as error:
+            house.plans.note_refusal(plan.name, error.code)
+            raise
         plan = house.plans.keep_copy(plan)
         allowance = "over-limits" if over_limits else allowed_by
         applied = _run(house, plan, allowed, allowance, _watching_clock(house, stop), progress)
@@ -94,29 +100,38 @@ def check_usable(house: House, plan: PlanFile) -> None:
         raise PlanUnusable("the plan is stale", why="the rules or stores have changed since it was made", do="retentiond plan")
 
 
-def _judge_refusals(plan: PlanFile, over_limits: str | None) -> PlanRefused | None:
-    """The refusal that stands, or None when nothing is refused or a person passed it by naming the plan."""
-    blocking: list[Refusal] = [r for r in plan.header.refused if r.blocks]
+def _allowed(house: House, plan: PlanFile, over_limits: str | None) -> tuple[list[str], PlanRefused | None]:
+    """The categories that may be carried out, and the refusal of the others; raises where none may."""
     if over_limits is not None and (len(over_limits) < SHORTEST_NAME or not plan.name.startswith(over_limits)):
         raise UsageError("--over-limits names another plan", why="it takes the digest of the plan that is applied", do=plan.name)
-    fixed = [r for r in blocking if r.limit in UNPASSABLE]
-    if fixed:
-        raise refuse(plan.name, fixed)
-    return refuse(plan.name, blocking) if blocking and over_limits is None else None
+    plan.check_steps()
+    _check_places(house, plan)
+    house.ledger.refuse_stepped_clock()
+    standing = [r for r in plan.header.refused if r.blocks and (over_limits is None or r.limit in UNPASSABLE)]
+    blocked = {r.category for r in standing}
+    allowed = [c for c in plan.header.categories if c not in blocked]
+    refused = refuse(plan.name, standing) if standing else None
+    if not allowed and refused is not None:
+        raise refused
+    if refused is not None:
+        house.plans.note_refusal(plan.name, refused.code)
+    return allowed, refused
 
 
 def _check_places(house: House, plan: PlanFile) -> None:
+    """`PlanUnusable` where a store is not where it was; one that is down is left to the run, which goes on with the others."""
     for name, place in plan.header.places.items():
-        if house.view(name).place != place:
+        try:
+            found = house.store(name).place
+        except (StoreUnavailable, StoreDenied):
+            continue
+        if found != place:
             raise PlanUnusable(f"the plan is for another place: the store {name} is not where it was", do="retentiond plan")
 
 
 def _watching_clock(house: House, stop: Stop) -> Stop:
     """Stops for what the caller says, for the stop file, and when the clock jumps in the middle of a run."""
-    baseline = house.clock()
-    from retentiond.ledger.clock import stored
-
-    kept = stored(baseline)
+    kept = stored(house.clock())
 
     def reason() -> str | None:
         if house.directory.stop_file.exists():

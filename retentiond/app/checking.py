@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from retentiond.app.house import House
-from retentiond.config.load import promise_findings
+from retentiond.config.load import promise_findings, secret_findings
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.errors import Problem, RetentiondError, StoreDenied, StoreUnavailable
@@ -39,7 +39,7 @@ class RuleChecked:
 
 def check(house: House, *, offline: bool) -> Checked:
     """Everything that can be known without changing anything; `offline` opens no store."""
-    checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded)])
+    checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded), *secret_findings(house.loaded)])
     for category in house.rulebook.categories.values():
         for rule in category.rules:
             plain = RuleChecked(category.name, rule.name, rule.store, rule.action.kind, rule.retention.words)

@@ -83,13 +83,9 @@ class House:
     def directory(self) -> StateDirectory:
         from retentiond.ledger.state import StateDirectory
 
-        root = Path(self.settings.state.directory)
-        keys = self.settings.audit.reference_keys
-        if isinstance(keys, Secret):
-            raise UsageError(
-                "audit.reference_keys is a directory", why="it holds a key for each year, so that each can be destroyed"
-            )
-        return StateDirectory(root, Path(keys))
+        state = self.settings.state
+        database = Path(state.database.partition(":///")[2])
+        return StateDirectory(Path(state.directory), database, Path(self.settings.audit.reference_keys))
 
     @cached_property
     def ledger(self) -> Ledger:

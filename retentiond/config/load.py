@@ -9,7 +9,7 @@ dot files and what editors leave behind are no policies.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from retentiond.config.category import Compiled, compile_category
@@ -186,8 +186,9 @@ def secret_findings(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> 
 
 
 def _unset(value: object, part: Part, environ: Mapping[str, str]) -> list[Problem]:
-    if isinstance(value, dict):
-        return [problem for key, inner in value.items() for problem in _unset(inner, part.at(key), environ)]
+    if isinstance(value, dict | list):
+        steps: Iterable[tuple[str | int, object]] = value.items() if isinstance(value, dict) else enumerate(value)
+        return [problem for step, inner in steps for problem in _unset(inner, part.at(step), environ)]
     if isinstance(value, Secret):
         try:
             value.reveal(environ)

@@ -46,11 +46,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The audit trail's name and keys: each a path (absolute) or a reference to a secret."""
+    """The audit trail's name and keys: `signing_key` a path or a reference to a secret, `reference_keys` a folder."""
 
     origin: str
     signing_key: str | Secret
-    reference_keys: str | Secret
+    reference_keys: str
     anchors: tuple[Any, ...] = ()
 
 
@@ -198,8 +198,12 @@ def _audit(part: Part | None, folder: str, state: State | None, found: list[Prob
     if shape.get("anchors"):
         found.append(shape.where("anchors").problem("'anchors' are not in this version", WHY, "write anchors: []"))
     default = os.path.join(state.directory, "keys") if state else ""
-    keys = [_key(shape.piece(name), folder, default, found) for name in ("signing_key", "reference_keys")]
-    return Audit(origin, keys[0], keys[1]) if origin else None
+    signing, masters = (_key(shape.piece(name), folder, default, found) for name in ("signing_key", "reference_keys"))
+    if isinstance(masters, Secret):
+        why = "it has a key for each year, so that each year can be destroyed by itself"
+        found.append(shape.where("reference_keys").problem("'reference_keys' is a folder", why, "write the path of a folder"))
+        return None
+    return Audit(origin, signing, masters) if origin else None
 
 
 def _key(part: Part | None, folder: str, default: str, found: list[Problem]) -> str | Secret:

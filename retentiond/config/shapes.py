@@ -255,7 +255,7 @@ class AuditShape(Shape):
         None, description="A path, or a reference to a secret; default: <state>/keys.", examples=["/etc/retentiond/signing.key"]
     )
     reference_keys: Annotated[Any, Piece()] = Field(
-        None, description="A path, or a reference to a secret; default: <state>/keys.", examples=["/etc/retentiond/reference.key"]
+        None, description="A folder, with a key for each year; default: <state>/keys.", examples=["/etc/retentiond/keys"]
     )
 
 

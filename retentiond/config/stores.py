@@ -67,17 +67,12 @@ def _declared(name: str, part: Part, folder: str, types: Mapping[str, StoreType]
     type_name, location = (_required(part, key, found) for key in ("type", "location"))
     known = _known(part, type_name, types, found) if type_name else None
     options, written, bad = _options(part, type_name, folder, found)
+    zone = _zone(part, options, bad, found)
     if known is not None:
         found += _problems(part, known, options, bad)
-    zone = options.get("zone")
-    if "zone" in part.data and "zone" not in bad:
-        wrong = zone_problem(zone) if isinstance(zone, str) else (f"'zone' is {kind_of(zone)}", "it is a text", "")
-        if wrong:
-            found.append(part.at("zone").problem(*wrong))
-            zone = None
     definition = StoreDefinition(name, type_name, location, options) if len(found) == before else None
     path = _local_path(type_name, options)
-    return Declared(part, type_name, _selects(type_name, known), location, zone or "", path, definition, written)
+    return Declared(part, type_name, _selects(type_name, known), location, zone, path, definition, written)
 
 
 def _required(part: Part, key: str, found: list[Problem]) -> str:
@@ -154,6 +149,19 @@ def _option(key: str, value: Any, type_name: str, folder: str, secrets: frozense
     return absolute_url(folder, value) if key == "url" and isinstance(value, str) else value
 
 
+def _zone(part: Part, options: Mapping[str, Any], bad: set[str], found: list[Problem]) -> str:
+    """The zone of a store's times without one; empty where none is said, or a wrong one, which is then bad."""
+    zone = options.get("zone")
+    if zone is None:
+        return ""
+    wrong = zone_problem(zone) if isinstance(zone, str) else (f"'zone' is {kind_of(part.data['zone'])}", "it is a text", "")
+    if wrong is None:
+        return str(zone)
+    found.append(part.at("zone").problem(*wrong))
+    bad.add("zone")
+    return ""
+
+
 def _problems(part: Part, known: StoreType, options: Mapping[str, Any], bad: set[str]) -> list[Problem]:
     """What the type says about the options, those apart that are known to be bad."""
     found = []
@@ -161,7 +169,7 @@ def _problems(part: Part, known: StoreType, options: Mapping[str, Any], bad: set
         if option in bad:
             continue
         where = part.at(option) if option in part.data else part
-        found.append(where.problem_with_key(what, f"options of the store type '{known.name}'"))
+        found.append(where.problem_with_key(f"'{option}': {what}", f"the store type {known.name} judges its own options"))
     return found
 
 

@@ -199,6 +199,13 @@ class PlanRegister:
                 )
         reach("plan-registered")
 
+    def note_refusal(self, name: str, ground: str) -> None:
+        """Writes that a plan that was made here was not carried out; nothing about a foreign one."""
+        with self._ledger.transaction() as change:
+            wanted = sa.select(schema.plan.c.name).where(schema.plan.c.name == name)
+            if change.connection.execute(wanted).scalar() is not None:
+                change.write("plan-refused", plan=name, ground=ground)
+
     def find(self, word: str) -> PlanFile:
         """The plan that a file name or at least 12 characters of a digest mean; `PlanUnusable` otherwise."""
         if os.sep in word or word.endswith(".jsonl") or Path(word).is_file():

@@ -28,14 +28,11 @@ _MASTER = 32
 
 @dataclass(frozen=True, slots=True)
 class StateDirectory:
-    """Where things lie. `keys` may be elsewhere when the configuration says so."""
+    """Where things lie. The database and the keys may be elsewhere when the configuration says so."""
 
     root: Path
+    database: Path
     reference_keys: Path
-
-    @property
-    def database(self) -> Path:
-        return self.root / "state.db"
 
     @property
     def plans(self) -> Path:

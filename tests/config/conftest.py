@@ -77,9 +77,9 @@ class PaperType:
 
     def problems(self, options):
         for key in options.keys() - self.options:
-            yield key, f"a {self.name} store has no option '{key}'"
+            yield key, f"a {self.name} store has no such option"
         if self.needs not in options:
-            yield self.needs, f"a {self.name} store needs '{self.needs}'"
+            yield self.needs, f"a {self.name} store needs one"
 
     def look(self, options):
         raise AssertionError("nothing is opened while the configuration is read")

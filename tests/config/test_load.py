@@ -210,7 +210,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(company):
     company.write("policies.d/a.yaml", "category: [\n")
     assert told(company.problems()) == [
         "retentiond.yaml:2:11: 'Europe/Londn' is no time zone",
-        "retentiond.yaml:6:46: a files store has no option 'paht'",
+        "retentiond.yaml:6:46: 'paht': a files store has no such option",
         "policies.d/a.yaml:2:1: this is no YAML",
         "policies.d/support.yaml:9:8: 'owner' is not text",
         "policies.d/support.yaml:23:12: the store 'upload' is not declared",
@@ -220,7 +220,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(company):
 
 def test_a_store_with_a_mistake_is_declared_all_the_same(company):
     company.edit("retentiond.yaml", "path: srv/uploads, ", "")
-    assert told(company.problems()) == ["retentiond.yaml:6:3: a files store needs 'path'"]
+    assert told(company.problems()) == ["retentiond.yaml:6:3: 'path': a files store needs one"]
 
 
 def test_one_name_for_two_categories_names_both_files(company):
@@ -297,6 +297,13 @@ def test_secrets_that_are_not_there_are_told_only_when_asked_for(company):
     assert told(secret_findings(loaded, {})) == ["retentiond.yaml:7:58: the secret {credential: pbx} is not there"]
     company.write("credentials/pbx", "swordfish\n")
     assert secret_findings(loaded, {"CREDENTIALS_DIRECTORY": str(company.folder / "credentials")}) == []
+
+
+def test_secrets_inside_of_options_are_looked_at_too(company):
+    cloud = "  cloud: {type: cloud, bucket: b, location: GB, headers: {a: [x, {env: NOT_SET}], b: {env: NOT_SET}}}\n"
+    company.edit("retentiond.yaml", "identities:", f"{cloud}identities:")
+    found = [p for p in secret_findings(company.load(), {}) if p.line == 9]
+    assert [p.column for p in found] == [66, 86]
 
 
 def test_the_configuration_is_found_where_it_is_said_to_be(tmp_path, monkeypatch):
@@ -402,7 +409,7 @@ words = st.sampled_from(
 pieces = st.text(max_size=40) | st.lists(words, max_size=12).map(" ".join)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_nothing_but_problems_comes_of_any_text(company, data):
     """Somewhere in a good file, some lines are replaced by anything."""
@@ -413,7 +420,7 @@ def test_nothing_but_problems_comes_of_any_text(company, data):
     judged(company, {name: text.encode("utf-8", "surrogatepass")})
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_nothing_but_problems_comes_of_any_value(company, data):
     """Any one value of a good file is replaced by anything of any type."""
@@ -430,7 +437,7 @@ def test_nothing_but_problems_comes_of_any_value(company, data):
 @example(b"")
 @example(b"\xff\xfe")
 @given(st.binary(max_size=100))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_but_problems_comes_of_any_bytes(company, raw):
     judged(company, {CATEGORY: raw})
     judged(company, {"retentiond.yaml": raw})

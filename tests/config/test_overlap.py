@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from retentiond.config.overlap import meet
@@ -50,6 +50,7 @@ patterns = st.lists(segments, min_size=1, max_size=4).map("/".join)
 paths = st.lists(st.sampled_from(["a", "b", "ab", "ba", "aab", "2026", "1999"]), min_size=1, max_size=5).map("/".join)
 
 
+@settings(deadline=None)
 @given(patterns, patterns, paths)
 def test_no_path_that_matches_both_is_missed(one, other, path):
     try:
@@ -60,6 +61,7 @@ def test_no_path_that_matches_both_is_missed(one, other, path):
         assert meet(PathSelection(one), PathSelection(other))
 
 
+@settings(deadline=None)
 @given(patterns)
 def test_a_pattern_overlaps_itself(one):
     assume(len(set(re.findall(r"\{(\w)", one))) == len(re.findall(r"\{(\w)", one)))

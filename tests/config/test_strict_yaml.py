@@ -4,7 +4,7 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retentiond.config.strict_yaml import DEEPEST, LARGEST, parse
@@ -142,12 +142,14 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(plain.filter(lambda v: v is not None))
 def test_what_another_writer_writes_is_read_back(value):
     text = yaml.safe_dump({"v": value}, allow_unicode=True)
     assert {"v": value} == data_of(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda t: t.encode("utf-8", "surrogatepass")))
 def test_any_bytes_give_a_document_or_a_problem(raw):
     document, problems = parse(raw, "f.yaml")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retentiond.config.schedule import schedule
@@ -96,6 +96,7 @@ def test_what_is_no_period_is_refused(text):
 counts = st.fixed_dictionaries({}, optional={u: st.integers(1, 900) for u in ("year", "month", "week", "day", "hour", "minute")})
 
 
+@settings(deadline=None)
 @given(counts.filter(bool))
 def test_a_period_reads_its_own_words(numbers):
     text = " ".join(f"{n} {unit}s" for unit, n in numbers.items())
@@ -108,6 +109,7 @@ def test_a_period_reads_its_own_words(numbers):
     assert found.months == 12 * numbers.get("year", 0) + numbers.get("month", 0)
 
 
+@settings(deadline=None)
 @given(st.text())
 @example("1 day\x00")
 def test_any_text_is_a_period_or_unreadable(text):
@@ -131,6 +133,7 @@ periods = st.builds(Period, st.integers(0, 60), st.integers(0, 80), st.sampled_f
 starts = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)).map(lambda d: d.replace(tzinfo=UTC))
 
 
+@settings(deadline=None)
 @given(periods, periods, starts)
 def test_how_much_longer_one_period_is_than_another_holds_for_every_start(one, other, start):
     least, most = longer_by(one, other)
@@ -254,6 +257,7 @@ def test_what_is_no_schedule_is_refused(text):
         schedule(text)
 
 
+@settings(deadline=None)
 @given(
     st.text()
     | st.lists(st.sampled_from(["*", "0", "5", "1-5", "*/15", "mon", "fri", "jan", ",", "/", "-"]), max_size=7).map(

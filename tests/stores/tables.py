@@ -117,6 +117,7 @@ class Database:
     def __post_init__(self):
         self.con = connect(self.path)
         self.con.text_factory = os.fsdecode
+        self.con.execute("PRAGMA synchronous=OFF")
         if self.wal:
             self.con.execute("PRAGMA journal_mode=WAL")
         self.con.execute(self.schema)

@@ -279,8 +279,8 @@ def test_a_very_deep_tree_is_read_with_few_descriptors(place, store):
         os.mkdir(name, dir_fd=fd)
         below = os.open(name, os.O_RDONLY, dir_fd=fd)
         if depth % 100 == 0:
-            os.mkdir("beside", dir_fd=fd)
-            os.close(os.open("beside/file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+            os.mkdir(f"beside-{depth}", dir_fd=fd)
+            os.close(os.open(f"beside-{depth}/file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
         os.close(fd)
         fd = below
     os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
