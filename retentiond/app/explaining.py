@@ -42,7 +42,7 @@ def explain(house: House, store: str, key: str) -> list[Explained]:
 
 
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
-    bench = bench_for(category, rule, house.rulebook.zone, house.now, house.holds.current().holds)
+    bench = bench_for(category, rule, house.rulebook.zone, house.now, house.registers().holds)
     scope = scope_for(bench, everything=True)
     page = house.view(rule.store).probe(scope, [key])
     if page.revisions[0] is None:

@@ -26,7 +26,7 @@ class Happenings:
         found: dict[str, datetime] = {}
         if source.query:
             found = self._asked(source, wanted)
-        if source.recorded:
+        if source.recorded and self._house.directory.exists():
             for subject, at in self._house.recorded.latest(event, wanted).items():
                 found[subject] = max(at, found.get(subject, at))
         return [None if s is None else found.get(s) for s in subjects]

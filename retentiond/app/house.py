@@ -16,6 +16,7 @@ from retentiond.config.secrets import Secret
 from retentiond.core.canonical import digest
 from retentiond.core.policy import Category, Rulebook
 from retentiond.core.reference import References, of_word
+from retentiond.core.registers import Registers
 from retentiond.engine.ports import Answering, Store, StoreType, View
 from retentiond.errors import StateUnavailable, StoreDenied, UsageError
 from retentiond.ledger.clock import Reading
@@ -92,18 +93,20 @@ class House:
         """The ledger, made on first need by a command that writes."""
         from retentiond.ledger.ledger import Ledger
 
-        new = not self.directory.exists()
         self.directory.prepare()
         ledger = Ledger(self.directory.database, self.clock)
         self._open.callback(ledger.close)
-        if new:
-            ledger.begin_log()
+        ledger.begin_log()
         return ledger
 
     def require_state(self) -> None:
         """`StateUnavailable` for a command that only reads when nothing was ever written."""
         if not self.directory.exists():
             raise StateUnavailable("there is no state yet", why="nothing was planned here", do="retentiond plan")
+
+    def registers(self) -> Registers:
+        """The holds as they are now; none where nothing was ever written, and nothing is made to find that out."""
+        return self.holds.current() if self.directory.exists() else Registers()
 
     @cached_property
     def memory(self) -> Memory:
@@ -160,7 +163,12 @@ class House:
         if path.is_dir() or path == self.directory.root / "keys":
             path /= "signing-key"
         if not path.exists():
-            _ = self.ledger
+            if self.ledger.head() is not None:
+                raise StateUnavailable(
+                    "the signing key is missing",
+                    why="the audit log was begun with it, and another key would begin another log",
+                    do="restore the keys directory from a backup",
+                )
             write_secret(path, (Signer.generate(self.settings.audit.origin).to_line() + "\n").encode())
             with self.ledger.transaction() as change:
                 change.write("key-made", kind="signing", year=self.now.year)

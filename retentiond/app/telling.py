@@ -129,13 +129,15 @@ def _covered(house: House, bench: Bench) -> int:
 
 
 def holds_covering(house: House, store: str, key: str) -> list[Hold]:
-    """The active holds that cover one item."""
+    """The active holds that cover one item; `UsageError` for a store that there is not."""
+    if store not in house.rulebook.stores:
+        raise UsageError(f"there is no store '{store}'", do="the stores are: " + ", ".join(house.rulebook.stores))
     found: dict[str, Hold] = {}
     for category in house.rulebook.categories.values():
         for rule in category.rules:
             if rule.store != store:
                 continue
-            for hold in house.holds.current().holds:
+            for hold in house.registers().holds:
                 bench = bench_for(category, rule, house.rulebook.zone, house.now, [hold])
                 page = house.view(store).probe(scope_for(bench, everything=True), [key])
                 index = HoldIndex([hold], category.name, rule)

@@ -45,8 +45,9 @@ def publish(house: House) -> Checkpoint:
     """Publishes whatever the ledger holds and the log does not; signs a new head if there is something new."""
     from retentiond.audit.publish import Publisher
 
+    ledger = house.ledger
     with lock(house.directory.publish_lock, "publishing the audit log", wait=True):
-        head = Publisher(house.directory.log, house.signer).publish(house.ledger)
+        head = Publisher(house.directory.log, house.signer).publish(ledger)
     return Checkpoint(head.size, head.root.hex())
 
 
@@ -69,7 +70,7 @@ def lookup(house: House, store: str, key: str) -> tuple[list[Evidence], list[int
     """What the log says about an item, under every key that was ever used; and the years whose key was destroyed."""
     found: list[Evidence] = []
     lost: set[int] = set()
-    for year, category in house.memory.reference_scopes():
+    for year, category in house.memory.reference_scopes() if house.directory.exists() else ():
         if house.reference_keys.existing(year) is None:
             lost.add(year)
             continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retentiond.cli.desk import answer, house, options, progress, say, stoppable
-from retentiond.cli.front import common
+from retentiond.cli.front import common, row
 from retentiond.cli.render import short
 from retentiond.core.outcome import COUNTED
 from retentiond.errors import RetentiondError, UsageError
@@ -99,7 +99,7 @@ def as_json(applied: Applied, checkpoint: Checkpoint) -> dict[str, Any]:
     }
     if applied.refused is not None or applied.down:
         troubles = [*applied.down.values(), *([applied.refused] if applied.refused else [])]
-        value["errors"] = [{"code": t.code, "what": t.what, "why": t.why, "do": t.do} for t in troubles]
+        value["errors"] = [row(p) for trouble in troubles for p in trouble.problems]
     return value
 
 
@@ -119,7 +119,7 @@ def tell(applied: Applied, checkpoint: Checkpoint) -> None:
     if applied.stopped:
         say(f"Stopped before the end: {applied.stopped}. The same command goes on where it stopped.")
     for store, error in applied.down.items():
-        say(f"The store {store} failed: {error.what}; {error.why}; {error.do}")
+        say(f"The store {store} failed: {error.problems[0]}")
     if applied.refused is not None:
         say(f"Refused: {applied.refused.why}")
         say(f"  {applied.refused.do}")

@@ -110,7 +110,7 @@ def verify(log: str | None, key: str | None, since: str | None) -> int:
 
 def _whom(log: str | None, key: str | None) -> tuple[Path, Verifier, str | None]:
     """The folder to check, the key to check it with, and what to be wary of."""
-    from retentiond.audit.note import Verifier
+    from retentiond.audit.verify import own_key
 
     warning = None
     if log is None:
@@ -119,9 +119,8 @@ def _whom(log: str | None, key: str | None) -> tuple[Path, Verifier, str | None]
             return at_home.directory.log, _verifier(key) if key else at_home.verifier, None
     folder = Path(log)
     if key is None:
-        line = _read(str(folder / "public-key")).decode("utf-8", "replace").strip()
         warning = "the key is the folder's own: whoever can change the log could have changed it too; give --key"
-        return folder, Verifier.from_line(line), warning
+        return folder, own_key(folder), warning
     return folder, _verifier(key), warning
 
 

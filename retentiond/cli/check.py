@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retentiond.cli.desk import answer, house, options, say
-from retentiond.cli.front import common
+from retentiond.cli.front import common, row
 
 if TYPE_CHECKING:
     from retentiond.app.checking import Checked, RuleChecked
@@ -34,7 +34,7 @@ def check(offline: bool, probe: bool) -> int:
                 "ok": not found.down,
                 "warnings": [asdict(w) for w in found.warnings],
                 "rules": [asdict(r) for r in found.rules],
-                "errors": [{"rule": w, "code": e.code, "what": e.what, "why": e.why, "do": e.do} for w, e in found.down.items()],
+                "errors": [{"rule": where} | row(p) for where, error in found.down.items() for p in error.problems],
             }
         )
     else:
@@ -58,6 +58,6 @@ def _tell(found: Checked) -> None:
     for problem in found.warnings:
         say(f"warning: {problem}")
     for where, error in found.down.items():
-        say(f"{where}: {error.what}; {error.why}; {error.do}")
+        say(f"{where}: {error.problems[0]}")
     rules = f"{len(found.rules):,} rules" if len(found.rules) != 1 else "1 rule"
     say(f"{rules} checked, nothing was changed." if not found.down else "Some stores could not be looked at.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
@@ -124,7 +125,24 @@ def code_of(args: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if "--verbose" in args:
+            raise
+        return _told([_inside(error)], as_json, 1)
     return answer if isinstance(answer, int) else 0
+
+
+def _inside(error: Exception) -> Problem:
+    """A fault of the program itself: where it happened, without the text of the exception, which may hold data."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {os.path.basename(last.filename)}:{last.lineno}"
+    return Problem("a fault inside the program", where, "repeat it with --verbose and report what it prints", code="internal")
+
+
+def row(problem: Problem) -> dict[str, Any]:
+    """A problem as `--json` shows it."""
+    whole = asdict(problem)
+    return {name: whole[name] for name in ("code", "file", "line", "column", "what", "why", "do")}
 
 
 def _see(error: click.ClickException) -> str:
@@ -134,8 +152,7 @@ def _see(error: click.ClickException) -> str:
 
 def _told(problems: Sequence[Problem], as_json: bool, code: int, error: RetentiondError | None = None) -> int:
     if as_json:
-        rows = [{name: asdict(p)[name] for name in ("code", "file", "line", "column", "what", "why", "do")} for p in problems]
-        click.echo(json.dumps({"errors": rows}, ensure_ascii=False))
+        click.echo(json.dumps({"errors": [row(p) for p in problems]}, ensure_ascii=False))
         return code
     for problem in problems:
         click.echo(f"retentiond: {problem}", err=True)

@@ -49,7 +49,8 @@ def place(hold_id: str, reason: str, mandate: str, dry_run: bool, review_on: str
     wanted = Hold(hold_id, reason, mandate, subjects=subjects, review_on=_date(review_on), **scope)
     with house() as at_home:
         placed = place_hold(at_home, wanted, dry_run=dry_run)
-        publish(at_home)
+        if not dry_run:
+            publish(at_home)
     if options().json:
         answer(_placed_json(placed, dry_run=dry_run))
     else:
@@ -122,9 +123,10 @@ def list_holds(covers: tuple[str, str] | None) -> None:
     from retentiond.app.telling import holds_covering
 
     with house() as at_home:
-        found: list[Hold] = []
-        if at_home.directory.exists():
-            found = holds_covering(at_home, *covers) if covers else at_home.holds.all()
+        if covers:
+            found = holds_covering(at_home, *covers)
+        else:
+            found = at_home.holds.all() if at_home.directory.exists() else []
     if options().json:
         answer({"holds": [as_json(h) for h in found]})
         return

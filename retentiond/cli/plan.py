@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from retentiond.cli.desk import answer, house, moment, options, progress, say
-from retentiond.cli.front import common
+from retentiond.cli.front import common, row
 from retentiond.core.plan import refusal_json, written
+from retentiond.errors import UsageError
 
 if TYPE_CHECKING:
     from retentiond.app.planning import Planned
-
-_TAKING = ("--config",)
-
 
 class _OrMake(click.Group):
     """`plan` alone makes a plan; a word that is no subcommand is a category."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         at = 0
-        while at < len(args) and args[at].startswith("--") and args[at] in ("--json", "--verbose", *_TAKING):
-            at += 2 if args[at] in _TAKING else 1
+        while at < len(args) and (args[at] in ("--json", "--verbose", "--config") or args[at].startswith("--config=")):
+            at += 2 if args[at] == "--config" else 1
         if at < len(args) and (args[at] in self.commands or (at == 0 and args[at] in ("-h", "--help"))):
             return super().parse_args(ctx, args)
         return super().parse_args(ctx, [*args[:at], "make", *args[at:]])
@@ -51,12 +51,14 @@ def make(categories: tuple[str, ...], out: str | None, at: str | None, stays: bo
     from retentiond.app.trail import publish
     from retentiond.ledger.plans import path_of
 
+    if out and not os.access(os.path.dirname(out) or ".", os.W_OK | os.X_OK):
+        raise UsageError("the plan cannot be written to --out", why="its folder is missing or cannot be written", do="name another")
     with house() as at_home, progress(None) as seen:
         when = moment(at, at_home) if at else None
         planned = make_plan(at_home, categories, at=when, stays=stays, progress=seen)
         publish(at_home)
         if out:
-            shutil.copyfile(path_of(at_home.directory.plans, planned.name), _private(out))
+            _copy(path_of(at_home.directory.plans, planned.name), out)
     if options().json:
         answer(as_json(planned))
     else:
@@ -66,19 +68,21 @@ def make(categories: tuple[str, ...], out: str | None, at: str | None, stays: bo
     return 5 if planned.unseen else 0
 
 
-def _private(path: str) -> str:
-    import os
-
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.fchmod(descriptor, 0o600)
-    os.close(descriptor)
-    return path
+def _copy(plan: Path, out: str) -> None:
+    """Copies a plan into a file that only its owner can read: it holds keys in clear."""
+    try:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file, open(plan, "rb") as body:
+            os.fchmod(descriptor, 0o600)
+            shutil.copyfileobj(body, file)
+    except OSError as error:
+        why = f"{error.strerror}; the plan itself was made and stands in plans/"
+        raise UsageError("the plan cannot be written to --out", why=why, do="see `retentiond plans`") from error
 
 
 def as_json(planned: Planned) -> dict[str, Any]:
     """The shape of `plan --json`."""
-    errors = [{"rule": where, "code": e.code, "what": e.what, "why": e.why, "do": e.do} for where, e in planned.unseen.items()]
-    return {
+    value: dict[str, Any] = {
         "plan": planned.name,
         "at": written(planned.header.at),
         "expires": written(planned.header.expires),
@@ -86,8 +90,10 @@ def as_json(planned: Planned) -> dict[str, Any]:
         "refused": [refusal_json(r) for r in planned.header.refused],
         "violations": [],
         "warnings": planned.warnings,
-        "unseen": errors,
     }
+    if planned.unseen:
+        value["errors"] = [{"rule": where} | row(p) for where, error in planned.unseen.items() for p in error.problems]
+    return value
 
 
 @plan.command()

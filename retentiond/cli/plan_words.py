@@ -23,7 +23,7 @@ def tell(planned: Planned) -> None:
     for warning in planned.warnings:
         say(f"  note: {warning}")
     for where, error in planned.unseen.items():
-        say(f"  not seen: {where}: {error.what}; {error.why}; {error.do}")
+        say(f"  not seen: {where}: {error.problems[0]}")
     say()
     say("Nothing was changed." + _next(planned))
 
@@ -84,7 +84,11 @@ def _next(planned: Planned) -> str:
     if header.forecast:
         return " A forecast cannot be applied."
     due = sum(c.due for c in planned.counts if c.category not in header.blocked())
-    return f" To carry it out: retentiond apply {short(planned.name)}" if due else " Nothing is due." if not header.total else ""
+    if due:
+        return f" To carry it out: retentiond apply {short(planned.name)}"
+    if planned.unseen:
+        return " Nothing is due of what was seen."
+    return "" if header.total else " Nothing is due."
 
 
 def _day(oldest: str | None) -> str:
