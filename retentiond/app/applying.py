@@ -10,14 +10,17 @@ from itertools import groupby
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.recovery import recover
+from retentiond.app.trail import publish
 from retentiond.core.ladder import Bench
 from retentiond.core.limits import UNPASSABLE, refuse
 from retentiond.core.plan import SHORTEST_NAME
+from retentiond.core.policy import Rule
 from retentiond.core.registers import Registers
 from retentiond.engine.codec import Step
 from retentiond.engine.executor import Executor, Result, Work
-from retentiond.engine.pipeline import bench_for, scope_for
-from retentiond.engine.ports import PAGE, Batch, Stop
+from retentiond.engine.pipeline import bench_for, scope_for, together
+from retentiond.engine.ports import PAGE, Batch, Stop, Store, View
+from retentiond.engine.setwise import SecondLook, Together
 from retentiond.errors import (
     ClockStepped,
     NotApproved,
@@ -74,10 +77,11 @@ def apply_plan(
             if house.plans.is_done(plan.name):
                 return Applied(plan.name, recovered=recovered)
             allowed, refused = _allowed(house, plan, over_limits)
+            plan = house.plans.keep_copy(plan)
+            publish(house)
         except (PlanUnusable, PlanRefused, ClockStepped) as error:
             house.plans.note_refusal(plan.name, error.code)
             raise
-        plan = house.plans.keep_copy(plan)
         allowance = "over-limits" if over_limits else allowed_by
         applied = _run(house, plan, allowed, allowance, _watching_clock(house, stop), progress)
         applied.recovered, applied.refused = recovered, refused
@@ -129,6 +133,14 @@ def _check_places(house: House, plan: PlanFile) -> None:
             raise PlanUnusable(f"the plan is for another place: the store {name} is not where it was", do="retentiond plan")
 
 
+def _store_of(house: House, plan: PlanFile, name: str) -> Store:
+    """A store for the run; one that was down at the check may be elsewhere when it comes back."""
+    store = house.store(name)
+    if store.place != plan.header.places[name]:
+        raise StoreUnavailable("the store is not where it was when the plan was made", do="retentiond plan")
+    return store
+
+
 def _watching_clock(house: House, stop: Stop) -> Stop:
     """Stops for what the caller says, for the stop file, and when the clock jumps in the middle of a run."""
     kept = stored(house.clock())
@@ -151,7 +163,7 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
         house.reference_keys.key(year, category)
     run = house.runs.begin(plan.name, allowance, allowed)
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
-    executor = Executor(house.store, journal, Happenings(house), house.holds.current, stop)
+    executor = Executor(lambda name: _store_of(house, plan, name), journal, Happenings(house), house.holds.current, stop)
     applied = Applied(plan.name, run)
     by_rule: Counter[tuple[str, str]] = Counter()
     done = house.runs.done(plan.name)
@@ -186,6 +198,7 @@ def _accept_populations(house: House, plan: PlanFile) -> None:
 def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterator[Work]:
     """The steps that are left, in batches of one rule with rising numbers without a gap."""
     benches: dict[tuple[str, str], Bench] = {}
+    looks: dict[tuple[str, str], SecondLook] = {}
     for block in plan.blocks(PAGE):
         left = (
             [s for s in block if s.category in allowed and s.n not in done]
@@ -196,8 +209,10 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
             bench = benches.get((category, rule))
             if bench is None:
                 bench = benches[category, rule] = bench_of(house, category, rule)
+                if bench.rule.generations is not None:
+                    looks[category, rule] = second_look(house, category, bench.rule)
             for run in contiguous(list(steps)):
-                yield work(bench, run)
+                yield work(bench, run, looks.get((category, rule)))
 
 
 def bench_of(house: House, category: str, rule: str) -> Bench:
@@ -207,7 +222,18 @@ def bench_of(house: House, category: str, rule: str) -> Bench:
     return bench_for(book.categories[category], found, book.zone, house.now, Registers().holds)
 
 
-def work(bench: Bench, steps: Sequence[Step]) -> Work:
+def second_look(house: House, category: str, rule: Rule) -> SecondLook:
+    """A rule of generations, to be judged once more by the holds and events of the moment before its first batch."""
+    book, events = house.rulebook, Happenings(house)
+
+    def look(view: View) -> Together:
+        bench = bench_for(book.categories[category], rule, book.zone, house.now, house.holds.current().holds)
+        return together(view, scope_for(bench, everything=True), bench, events, acting=True)
+
+    return SecondLook(look)
+
+
+def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None) -> Work:
     """A batch of these steps."""
     batch = Batch(
         steps[0].n,
@@ -217,7 +243,7 @@ def work(bench: Bench, steps: Sequence[Step]) -> Work:
         [s.revision for s in steps],
         store=steps[0].store,
     )
-    return Work(bench, batch)
+    return Work(bench, batch, again=again)
 
 
 def contiguous(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:

@@ -42,7 +42,7 @@ def check(house: House, *, offline: bool) -> Checked:
     checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded), *secret_findings(house.loaded)])
     for category in house.rulebook.categories.values():
         for rule in category.rules:
-            plain = RuleChecked(category.name, rule.name, rule.store, rule.action.kind, rule.retention.words)
+            plain = RuleChecked(category.name, rule.name, rule.store, rule.action.kind, rule.words)
             if offline:
                 checked.rules.append(plain)
                 continue

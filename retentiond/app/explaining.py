@@ -8,11 +8,12 @@ from datetime import datetime
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
+from retentiond.core.item import Page
 from retentiond.core.ladder import Bench, Judgement, climb, judge
 from retentiond.core.policy import Category, Rule
-from retentiond.engine.pipeline import bench_for, scope_for, with_events
-from retentiond.engine.ports import OUTSIDE
-from retentiond.errors import UsageError
+from retentiond.engine.pipeline import bench_for, scope_for, together, with_events
+from retentiond.engine.ports import OUTSIDE, Scope
+from retentiond.errors import StoreUnavailable, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,37 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
     if page.doubts.get(0) == OUTSIDE:
         return Explained(category.name, rule.name, present=True, selected=False, verdict="unselected", reason=OUTSIDE)
     page = with_events(page, bench, Happenings(house), acting=False)
-    rungs = [(rung.name, reason) for rung, reason in climb(page, bench)]
+    if rule.generations is not None:
+        return _explain_beside_others(house, page, scope, bench)
+    rungs = _default_last([(rung.name, reason) for rung, reason in climb(page, bench)])
     verdict, reason = _verdict(judge(page, bench), rungs)
     start = page.starts[0]
     return Explained(
         category.name, rule.name, True, True, verdict, reason, start, _due(bench, start), bool(bench.overdue([start])), rungs
     )
+
+
+def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:
+    """What generations say about an item, which takes a look at all the others."""
+    whole = together(house.view(bench.rule.store), scope, bench, Happenings(house))
+    at = whole.find(page.keys[0])
+    if at is None:
+        raise StoreUnavailable("the item changed while it was looked at", do="try again")
+    found = whole.decision(at)
+    reason = "; ".join(found.reasons)
+    told = {0: (found.verdict, reason)} if found.rung in ("kept by rule", "clock not started", "due") else {}
+    rungs = [
+        (rung.name, reason if rung.name == found.rung else said if rung.beats_due else None)
+        for rung, said in climb(page, bench, told)
+    ]
+    name, rule = bench.category, bench.rule.name
+    return Explained(name, rule, True, True, found.verdict, reason, page.starts[0], rungs=rungs)
+
+
+def _default_last(rungs: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+    """The rungs with the last one, which keeps by default, matching only where no other does."""
+    *others, (name, reason) = rungs
+    return [*others, (name, None if any(found for _, found in others) else reason)]
 
 
 def _verdict(judged: Judgement, rungs: Sequence[tuple[str, str | None]]) -> tuple[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from retentiond.app.house import House
 from retentiond.core.policy import EventSource
 from retentiond.core.times import read
 from retentiond.errors import StoreDenied, StoreUnavailable
+
+UNREADABLE = datetime(1970, 1, 1, tzinfo=UTC)
+"""An event whose time cannot be read has happened, at no usable date: it starts no clock, and allows what is forbidden."""
 
 
 class Happenings:
@@ -36,9 +39,8 @@ class Happenings:
         found: dict[str, datetime] = {}
         try:
             for subject, value in self._house.answering(source.store).ask(source.query, subjects):
-                at = read(value, zone)
-                if at is not None:
-                    found[subject] = max(at, found.get(subject, at))
+                at = read(value, zone) or UNREADABLE
+                found[subject] = max(at, found.get(subject, at))
         except (StoreDenied, StoreUnavailable) as error:
             raise type(error)(
                 f"the event {source.name} cannot be looked up", why=f"{error.what}; {error.why}", do=error.do

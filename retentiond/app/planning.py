@@ -129,8 +129,9 @@ def make_plan(
     """
     categories = house.categories(names)
     chosen = sorted(category.name for category in categories)
-    house.plans.clear_old(int(house.now.timestamp() * 1_000_000))
     planner = _Planner(house, at, stays=stays, progress=progress)
+    if not planner.step:
+        house.plans.clear_old(int(house.now.timestamp() * 1_000_000))
     load_rulebook(house)
     with PlanWriter(house.directory.plans) as writer:
         for category in categories:

@@ -39,13 +39,23 @@ def recover(house: House) -> Counter[str]:
 
 
 def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
-    """The fates of an intent's steps; None where the plan, the rule or the store is not to be had."""
+    """The fates of an intent's steps; None where the plan, the rule or the store is not to be had.
+
+    Nor where the store is at another place: what is absent there, below a disk that is not
+    mounted, was not disposed of.
+    """
     bench = _bench(house, intent)
-    steps = _steps(house, intent)
+    try:
+        plan = PlanFile(path_of(house.directory.plans, intent.plan))
+        steps = _steps(plan, intent)
+    except PlanUnusable:
+        return None
     if bench is None or steps is None:
         return None
     try:
         store = house.store(intent.store)
+        if store.place != plan.header.places[intent.store]:
+            return None
         keys, revisions = [s.key for s in steps], [s.revision for s in steps]
         batch = Batch(intent.steps[0], scope_for(bench, everything=True), bench.rule.action, keys, revisions, store=intent.store)
         return inferred_fates(store, batch, range(len(steps)))
@@ -59,11 +69,7 @@ def _bench(house: House, intent: OpenIntent) -> Bench | None:
     return bench_for(category, rule, house.rulebook.zone, house.now, ()) if category and rule else None
 
 
-def _steps(house: House, intent: OpenIntent) -> list[Step] | None:
+def _steps(plan: PlanFile, intent: OpenIntent) -> list[Step] | None:
     wanted = set(intent.steps)
-    try:
-        plan = PlanFile(path_of(house.directory.plans, intent.plan))
-        found = [s for block in plan.blocks(PAGE) for s in block if s.n in wanted]
-    except PlanUnusable:
-        return None
+    found = [s for block in plan.blocks(PAGE) for s in block if s.n in wanted]
     return found if len(found) == len(wanted) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,10 +10,11 @@ from datetime import datetime
 
 from retentiond.app.house import House
 from retentiond.app.planning import Planned, make_plan
+from retentiond.core.item import ENCODED, Page, raw_of
 from retentiond.core.ladder import Bench
-from retentiond.core.pattern import PatternError, compile_pattern
+from retentiond.core.pattern import compile_pattern
 from retentiond.core.registers import Hold
-from retentiond.core.selector import HoldIndex, uncovered
+from retentiond.core.selector import uncovered
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Identifying
 from retentiond.errors import StoreDenied, UsageError
@@ -36,6 +38,8 @@ class Placed:
 
 def check_hold(house: House, hold: Hold) -> None:
     """`UsageError` for a hold without a scope, with a scope that names nothing there is, or a broken pattern."""
+    if not hold.id.strip():
+        raise UsageError("the hold has no id", do="name it, for instance by its case")
     scopes = (hold.category, hold.store, hold.path, hold.where)
     if hold.everything and (any(scopes) or hold.subjects):
         raise UsageError("--everything stands alone", why="scopes make a hold smaller, everything makes it whole")
@@ -47,8 +51,11 @@ def check_hold(house: House, hold: Hold) -> None:
         raise UsageError(f"there is no store '{hold.store}'", do="the stores are: " + ", ".join(house.rulebook.stores))
     if hold.path is not None:
         try:
-            compile_pattern(hold.path.strip("/"))
-        except PatternError as error:
+            if hold.path.startswith(ENCODED):
+                raw_of(hold.path)
+            else:
+                compile_pattern(hold.path.strip("/"))
+        except ValueError as error:
             raise UsageError("the path of the hold cannot be read", why=str(error)) from error
     if hold.where is not None and hold.store is None:
         raise UsageError("a predicate needs a store", why="it is SQL for the tables of one database", do="add --store")
@@ -61,7 +68,7 @@ def widened(house: House, hold: Hold) -> Hold:
     while waiting:
         kind, value = waiting.pop()
         for identity in house.settings.identities.values():
-            if f":{kind}" not in identity.query:
+            if not re.search(rf":{re.escape(kind)}\b", identity.query):
                 continue
             for found in _identify(house, identity.store, identity.query, kind, value):
                 if found not in known:
@@ -120,12 +127,15 @@ def _covered(house: House, bench: Bench) -> int:
     scope = scope_for(bench, everything=True)
     total = 0
     for page in house.view(bench.rule.store).scan(scope):
-        found = set(bench.holds.covered(page.keys, page.facts, range(len(page))))
-        narrowed = bench.holds.narrowed(page.keys, page.facts)
-        inside = None if not narrowed or narrowed[0].positions is None else narrowed[0].positions
-        found |= {i for i in page.held if narrowed and (inside is None or i in inside)}
-        total += len(found)
+        total += len(_held(bench, page))
     return total
+
+
+def _held(bench: Bench, page: Page) -> set[int]:
+    """The positions that the holds of a bench cover."""
+    everyone = range(len(page))
+    confirmed = bench.holds.confirmed(page.held, page.keys, page.facts, everyone)
+    return {*bench.holds.covered(page.keys, page.facts, everyone), *confirmed}
 
 
 def holds_covering(house: House, store: str, key: str) -> list[Hold]:
@@ -140,8 +150,7 @@ def holds_covering(house: House, store: str, key: str) -> list[Hold]:
             for hold in house.registers().holds:
                 bench = bench_for(category, rule, house.rulebook.zone, house.now, [hold])
                 page = house.view(store).probe(scope_for(bench, everything=True), [key])
-                index = HoldIndex([hold], category.name, rule)
-                if index.covered([key], page.facts, [0]) or 0 in page.held:
+                if _held(bench, page):
                     found[hold.id] = hold
     return list(found.values())
 

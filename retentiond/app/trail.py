@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from retentiond.app.house import House
 from retentiond.ledger.locks import lock
+from retentiond.ledger.schema import keeping
 
 if TYPE_CHECKING:
     from retentiond.audit.verify import Report
@@ -46,7 +47,7 @@ def publish(house: House) -> Checkpoint:
     from retentiond.audit.publish import Publisher
 
     ledger = house.ledger
-    with lock(house.directory.publish_lock, "publishing the audit log", wait=True):
+    with keeping(), lock(house.directory.publish_lock, "publishing the audit log", wait=True):
         head = Publisher(house.directory.log, house.signer).publish(ledger)
     return Checkpoint(head.size, head.root.hex())
 

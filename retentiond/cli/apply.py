@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, progress, say, stoppable
 from retentiond.cli.front import common, row
 from retentiond.cli.render import short
@@ -20,11 +21,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("plan_name", metavar="[PLAN]", required=False)
+@click.argument("plan_name", metavar="[PLAN]", required=False, shell_complete=complete.plans_or_files)
 @click.option(
-    "--category", "categories", metavar="C", multiple=True, help="Plan and carry out an approved category; may be repeated."
+    "--category",
+    "categories",
+    metavar="C",
+    multiple=True,
+    shell_complete=complete.categories,
+    help="Plan and carry out an approved category; may be repeated.",
 )
-@click.option("--over-limits", metavar="DIGEST", help="Pass the limits of the plan with this digest (at least 12 characters).")
+@click.option(
+    "--over-limits",
+    metavar="DIGEST",
+    shell_complete=complete.plans,
+    help="Pass the limits of the plan with this digest (at least 12 characters).",
+)
 @common
 def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str | None) -> int:
     """Carry out a plan: never more than it says, less where things have changed.
@@ -37,7 +48,7 @@ def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str |
         raise UsageError("name a plan, or categories", do="retentiond apply PLAN, or retentiond apply --category C")
     with house() as at_home, stoppable() as stop:
         try:
-            plan, allowed_by = _plan(at_home, plan_name, categories)
+            plan, allowed_by, unseen = _plan(at_home, plan_name, categories, over_limits)
             with progress(plan.header.total) as show:
                 from retentiond.app.applying import apply_plan
 
@@ -53,6 +64,7 @@ def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str |
             if at_home.directory.exists():
                 publish(at_home)
             raise
+        applied.down |= unseen
         checkpoint = publish(at_home)
     if options().json:
         answer(as_json(applied, checkpoint))
@@ -61,19 +73,26 @@ def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str |
     return code_of(applied)
 
 
-def _plan(at_home: House, plan_name: str | None, categories: tuple[str, ...]) -> tuple[PlanFile, str]:
-    """The plan that is meant, or one made now for approved categories; with who allows it."""
+def _plan(
+    at_home: House, plan_name: str | None, categories: tuple[str, ...], over_limits: str | None
+) -> tuple[PlanFile, str, dict[str, RetentiondError]]:
+    """The plan that is meant, or one made now for approved categories; who allows it; what was not seen for it.
+
+    A person who passes the limits names a plan, so with `--category` it is that plan and not a new one.
+    """
     if plan_name:
-        at_home.require_state()
-        return at_home.plans.find(plan_name), "person"
+        return at_home.plans.find(plan_name), "person", {}
     from retentiond.app.applying import require_approval
     from retentiond.app.planning import make_plan
 
     require_approval(at_home, categories)
+    if over_limits:
+        plan = at_home.plans.find(over_limits)
+        if sorted(set(categories)) != list(plan.header.categories):
+            raise UsageError("--over-limits names a plan of other categories", do=f"retentiond plan {' '.join(categories)}")
+        return plan, "approval", {}
     planned = make_plan(at_home, categories)
-    if planned.unseen:
-        raise next(iter(planned.unseen.values()))
-    return at_home.plans.find(planned.name), "approval"
+    return at_home.plans.find(planned.name), "approval", planned.unseen
 
 
 def code_of(applied: Applied) -> int:
@@ -119,7 +138,7 @@ def tell(applied: Applied, checkpoint: Checkpoint) -> None:
     if applied.stopped:
         say(f"Stopped before the end: {applied.stopped}. The same command goes on where it stopped.")
     for store, error in applied.down.items():
-        say(f"The store {store} failed: {error.problems[0]}")
+        say(f"Not reached: {store}: {error.problems[0]}")
     if applied.refused is not None:
         say(f"Refused: {applied.refused.why}")
         say(f"  {applied.refused.do}")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import getpass
+from typing import TYPE_CHECKING
 
 import click
 
+from retentiond.cli import complete
 from retentiond.cli.desk import agreed, answer, house, options, progress, say
 from retentiond.cli.front import common
 
+if TYPE_CHECKING:
+    from retentiond.app.planning import Planned
+
 
 @click.command()
-@click.argument("category")
+@click.argument("category", shell_complete=complete.categories)
 @click.option("--by", metavar="NAME", help="Who approves (as stated; default: the user).")
 @click.option("--revoke", is_flag=True, help="Take the approval back.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -46,12 +51,14 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
         agreed(f"Let the daemon enforce '{category}' as it stands?", yes=yes)
         approve_category(at_home, category, who, planned)
         publish(at_home)
-    _told(category, "approved")
+    _told(category, "approved", planned)
     return 0
 
 
-def _told(category: str, what: str) -> None:
+def _told(category: str, what: str, planned: Planned | None = None) -> None:
     if options().json:
-        answer({"category": category, "state": what})
+        from retentiond.cli.plan import as_json
+
+        answer({"category": category, "state": what} | ({"plan": as_json(planned)} if planned else {}))
     else:
         say(f"{category}: {what}.")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
-from retentiond.cli.render import minute
+from retentiond.cli.render import minute, sentence
+from retentiond.core.entry import FIELDS
 from retentiond.errors import AuditBroken, UsageError
 
 if TYPE_CHECKING:
@@ -41,29 +43,33 @@ def show(limit: int, type_: str | None) -> None:
         return
     for entry in found:
         at = datetime.fromtimestamp(entry["time"] // 1_000_000, UTC)
-        say(f"{entry['index']:>6}  {minute(at)}  {entry['type']:<18} {_in_words(entry)}".rstrip())
+        sentence(f"{entry['index']:>6}  {minute(at)}  {entry['type']:<17}  {_in_words(entry)}".rstrip(), " " * 45)
 
 
 def _in_words(entry: dict[str, Any]) -> str:
     left = {k: v for k, v in entry.items() if k not in ("index", "time", "type")}
     if entry["type"] in ("intent", "spared"):
-        return f"{left['category']}/{left['rule']}: {left['count']:,} items, run {left['run']}"
+        return f"{left['category']}/{left['rule']}: {left['count']:,} items"
     if entry["type"] == "outcome":
         others = ", ".join(f"{len(p):,} {name}" for name, p in left["otherwise"].items())
         return f"of entry {left['intent']}: {left['disposed']:,} disposed" + (f", {others}" if others else "")
-    return ", ".join(f"{k} {_brief(v)}" for k, v in sorted(left.items()))
+    if entry["type"] == "plan-made":
+        left["at"] = minute(datetime.fromtimestamp(left["at"] // 1_000_000, UTC))
+    return ", ".join(f"{k} {_brief(left[k])}" for k in FIELDS[entry["type"]])
 
 
 def _brief(value: object) -> str:
-    if isinstance(value, str) and len(value) > 32:
-        return value[:12] + "…"
+    if isinstance(value, str) and len(value) >= 32:
+        return value[: 12 if len(value) == 64 else 8] + "…"
+    if isinstance(value, int):
+        return f"{value:,}" if value >= 10_000 else str(value)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {_brief(v)}" for k, v in value.items()) + "}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @audit.command()
-@click.argument("store")
+@click.argument("store", shell_complete=complete.stores)
 @click.argument("key")
 @common
 def lookup(store: str, key: str) -> int:
@@ -88,9 +94,14 @@ def lookup(store: str, key: str) -> int:
 
 
 @audit.command()
-@click.option("--log", "log", metavar="DIR", help="The log folder (default: that of the state).")
+@click.option("--log", "log", metavar="DIR", shell_complete=complete.folders, help="The log folder (default: that of the state).")
 @click.option("--key", metavar="VKEY", help="The public key line (default: the key of the state).")
-@click.option("--since", metavar="CHECKPOINT", help="A checkpoint kept from an earlier visit: the log must extend it.")
+@click.option(
+    "--since",
+    metavar="CHECKPOINT",
+    shell_complete=complete.files,
+    help="A checkpoint kept from an earlier visit: the log must extend it.",
+)
 @common
 def verify(log: str | None, key: str | None, since: str | None) -> int:
     """Check every file of the log, hashes and meaning, from the folder and the public key alone."""
@@ -175,7 +186,7 @@ def _tell(report: Report, warning: str | None, *, since: bool) -> None:
 
 
 @audit.command()
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", shell_complete=complete.folders)
 @common
 def export(directory: str) -> None:
     """Copy the log into a new folder and verify the copy: what to hand to an auditor."""

@@ -9,6 +9,7 @@ import click
 
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common, row
+from retentiond.cli.render import sentence
 
 if TYPE_CHECKING:
     from retentiond.app.checking import Checked, RuleChecked
@@ -45,6 +46,8 @@ def check(offline: bool, probe: bool) -> int:
 def _when(rule: RuleChecked) -> str:
     if rule.action == "keep":
         return ""
+    if rule.retention.startswith(("generations: ", "forbidden, ")):
+        return f" ({rule.retention})"
     return {"immediately": " at once", "forever": " never"}.get(rule.retention, f" after {rule.retention}")
 
 
@@ -54,7 +57,7 @@ def _tell(found: Checked) -> None:
         if rule.samples and options().verbose:
             say("  such as " + ", ".join(rule.samples))
         for warning in rule.warnings:
-            say(f"  warning: {warning}")
+            sentence(f"  warning: {warning}")
     for problem in found.warnings:
         say(f"warning: {problem}")
     for where, error in found.down.items():

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, time
+from datetime import date, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -57,19 +57,23 @@ def agreed(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True)
 
 
+def happened(text: str, house: House) -> datetime:
+    """The instant at which an event happened: ISO 8601; it starts a clock, so a bare date is the end of its day."""
+    found = read(text, house.rulebook.zone)
+    if found is None:
+        raise UsageError("--at is no time", do="write 2026-11-22 or 2026-11-22T10:00:00Z")
+    return found
+
+
 def moment(text: str, house: House) -> datetime:
-    """The instant that `--at` means: ISO 8601; a bare date is its midnight in the organisation's zone."""
-    zone = house.rulebook.zone
+    """The instant to judge as of: ISO 8601; a bare date is its midnight in the organisation's zone."""
     try:
-        day = datetime.combine(datetime.strptime(text, "%Y-%m-%d").date(), time())  # noqa: DTZ007 a civil day, read in the zone below
+        day = date.fromisoformat(text)
     except ValueError:
-        found = read(text, zone)
-        if found is None:
-            raise UsageError(f"'{text}' is no time", do="write 2026-11-22 or 2026-11-22T10:00:00Z") from None
-        return found
+        return happened(text, house)
     from retentiond.core.period import first_instant
 
-    return first_instant(day.date(), zone)
+    return first_instant(day, house.rulebook.zone)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from retentiond.cli.desk import answer, house, moment, options, say
+from retentiond.cli import complete
+from retentiond.cli.desk import answer, happened, house, options, say
 from retentiond.cli.front import common
 from retentiond.cli.render import minute, table
 from retentiond.core.plan import written
@@ -17,9 +18,9 @@ def event() -> None:
 
 
 @event.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.events)
 @click.argument("subject")
-@click.option("--at", metavar="TIME", help="When it happened (default: now).")
+@click.option("--at", metavar="TIME", help="When it happened (default: now; a bare date: the end of that day).")
 @common
 def record(name: str, subject: str, at: str | None) -> None:
     """Record that an event happened to a subject."""
@@ -27,7 +28,7 @@ def record(name: str, subject: str, at: str | None) -> None:
     from retentiond.app.trail import publish
 
     with house() as at_home:
-        when = moment(at, at_home) if at else at_home.now
+        when = happened(at, at_home) if at else at_home.now
         record_event(at_home, name, subject, when)
         publish(at_home)
     if options().json:
@@ -37,7 +38,7 @@ def record(name: str, subject: str, at: str | None) -> None:
 
 
 @event.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.events)
 @click.argument("subject")
 @click.option("--at", metavar="TIME", help="Only the event of this instant (default: all of the subject).")
 @common
@@ -47,7 +48,7 @@ def withdraw(name: str, subject: str, at: str | None) -> None:
     from retentiond.app.trail import publish
 
     with house() as at_home:
-        found = withdraw_event(at_home, name, subject, moment(at, at_home) if at else None)
+        found = withdraw_event(at_home, name, subject, happened(at, at_home) if at else None)
         publish(at_home)
     if options().json:
         answer({"event": name, "subject": subject, "withdrawn": found})

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
-from retentiond.cli.render import minute
+from retentiond.cli.render import minute, sentence
 from retentiond.core.plan import written
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("store")
+@click.argument("store", shell_complete=complete.stores)
 @click.argument("key")
 @common
 def explain(store: str, key: str) -> None:
@@ -35,27 +36,33 @@ def explain(store: str, key: str) -> None:
         return
     say(f"{store} {key}")
     for explained in found:
-        _tell(explained)
+        if explained.present:
+            _tell(explained)
+    absent = [f"{e.category}/{e.rule}" for e in found if not e.present]
+    if absent:
+        say()
+        sentence(f"  not among the items of {', '.join(absent)}")
     for e in evidence:
         tell_evidence(e)
 
 
 def _tell(e: Explained) -> None:
     say()
-    say(f"  {e.category}/{e.rule}: {e.verdict}" + (f", {e.reason}" if e.reason else ""))
+    sentence(f"  {e.category}/{e.rule}: {e.verdict}" + (f", {e.reason}" if e.reason else ""))
     if not e.selected:
         return
     say(f"    start  {minute(e.start) or 'none'}" + (" UTC" if e.start else ""))
     say(f"    due    {minute(e.due) or 'never'}" + (" UTC" if e.due else "") + (", overdue" if e.overdue else ""))
     for name, reason in e.rungs:
-        say(f"    {'●' if reason else '○'} {name:<18} {reason or ''}".rstrip())
+        sentence(f"    {'●' if reason else '○'} {name:<18} {reason or ''}".rstrip(), " " * 25)
 
 
 def tell_evidence(e: Evidence) -> None:
     """One line of evidence about an item."""
     at = datetime.fromtimestamp(e.time // 1_000_000, UTC)
     inferred = " (inferred)" if e.inferred else ""
-    say(f"  evidence: {e.outcome}{inferred} on {minute(at)} UTC in run {e.run}, entry {e.index}, reference {e.reference}")
+    say(f"  evidence: {e.outcome}{inferred} on {minute(at)} UTC in run {e.run}, entry {e.index}")
+    say(f"    reference {e.reference}")
 
 
 def _json(e: Explained) -> dict[str, Any]:

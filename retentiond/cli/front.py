@@ -12,7 +12,9 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from retentiond.cli import complete
 from retentiond.errors import Problem, RetentiondError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -29,8 +31,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "event": ("event:event", "Record, withdraw and list events."),
     "audit": ("audit:audit", "Show, look up, verify and export the audit trail."),
     "clock": ("clock:clock", "Show whether the clock is trusted; accept a step of it."),
+    "schema": ("schema:schema", "Print the JSON Schema of the files, for editors."),
 }
 """Every command with the place of its code and its line in the list."""
+
+
+_NOT_UTF8 = Problem(
+    "a word on the command line is not UTF-8", do="write the key of such an item as b64: and its bytes in base64", code="usage"
+)
 
 
 class Lazy(click.Group):
@@ -46,8 +54,13 @@ class Lazy(click.Group):
         command: click.Command = getattr(import_module(f"retentiond.cli.{module}"), name)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that a word may become, without loading any of them, and the options."""
+        names = [CompletionItem(name, help=words) for name, (_, words) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS:
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, 1)
@@ -83,6 +96,7 @@ def common(command: Any) -> Any:
             "--config",
             metavar="FILE",
             expose_value=False,
+            shell_complete=complete.files,
             callback=_remember,
             help="The configuration (default: retentiond.yaml).",
         ),
@@ -114,6 +128,8 @@ def run(args: Sequence[str] | None = None) -> None:
 def code_of(args: Sequence[str]) -> int:
     """Runs one command; its exit code."""
     as_json = "--json" in args
+    if any("\udc80" <= c <= "\udcff" for word in args for c in word):
+        return _told([_NOT_UTF8], as_json, 2)
     try:
         answer = retentiond.main(list(args), prog_name="retentiond", standalone_mode=False, obj=Options())
     except RetentiondError as error:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
-from retentiond.cli.render import day, table
+from retentiond.cli.render import day, sentence, table
 from retentiond.core.plan import written
 from retentiond.core.registers import Hold
 from retentiond.errors import UsageError
@@ -27,8 +28,8 @@ def hold() -> None:
 @click.argument("hold_id", metavar="ID")
 @click.option("--reason", required=True, help="Why, in words for people.")
 @click.option("--mandate", required=True, help="The ground: the claim, the law, the order.")
-@click.option("--category", help="Only this category.")
-@click.option("--store", help="Only this store.")
+@click.option("--category", shell_complete=complete.categories, help="Only this category.")
+@click.option("--store", shell_complete=complete.stores, help="Only this store.")
 @click.option("--path", metavar="GLOB", help="Only this path and what is below it.")
 @click.option("--subject", "subjects", metavar="K=V", multiple=True, help="Only what is about this person; may be repeated.")
 @click.option("--where", metavar="SQL", help="Only the rows for which this holds (with --store).")
@@ -78,13 +79,14 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
     for (category, rule), items in placed.covers.items():
         say(f"  {items:>8,} items of {category}/{rule}")
     for where, what in placed.failed.items():
-        say(f"  {where} could not be looked at: {what}")
+        sentence(f"  {where} could not be looked at: {what}")
     if placed.covers and not any(placed.covers.values()):
         say("  note: it covers nothing that is there now")
-    for category, rule in placed.uncovered:
-        say(f"  uncovered: {category}/{rule} maps none of its subjects, so the hold cannot protect its items")
+    if placed.uncovered:
+        rules = ", ".join(f"{category}/{rule}" for category, rule in placed.uncovered)
+        sentence(f"  uncovered, since they map none of its subjects, so that it cannot protect their items: {rules}")
     if placed.in_flight:
-        say(f"  in flight: {placed.in_flight} batch of {placed.went:,} items had begun before; see `retentiond runs`")
+        sentence(f"  in flight: {placed.in_flight} batch of {placed.went:,} items had begun before; see `retentiond runs`")
 
 
 def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
@@ -123,10 +125,8 @@ def list_holds(covers: tuple[str, str] | None) -> None:
     from retentiond.app.telling import holds_covering
 
     with house() as at_home:
-        if covers:
-            found = holds_covering(at_home, *covers)
-        else:
-            found = at_home.holds.all() if at_home.directory.exists() else []
+        every = at_home.holds.all() if at_home.directory.exists() else []
+        found = holds_covering(at_home, *covers) if covers else every
     if options().json:
         answer({"holds": [as_json(h) for h in found]})
         return

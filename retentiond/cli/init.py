@@ -1,4 +1,8 @@
-"""`init`: a first configuration, a first category, and the keys. Never overwrites anything."""
+"""`init`: a first configuration, a first category, and the keys. Never overwrites anything.
+
+The first line of each file points editors at its schema in `schema/`, so that they complete keys
+and mark those that there are not. `retentiond schema` writes the same anew for a newer version.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ import click
 
 from retentiond.cli.desk import answer, options, relative, say
 from retentiond.cli.front import common
+from retentiond.cli.schema import KINDS, text_of
 
 SETTINGS = """\
+# yaml-language-server: $schema=schema/settings.json
 # Where things are. What happens to them stands in policies.d/, one file for each category.
 # Relative paths start from the folder of this file.
 
@@ -26,6 +32,7 @@ stores:
 audit: {origin: audit.example.org/retentiond}   # the name under which the audit log is signed
 """
 CATEGORY = """\
+# yaml-language-server: $schema=../schema/category.json
 # One category of personal data: why it is held, and when it goes.
 
 category: documents
@@ -60,9 +67,11 @@ def init(directory: str) -> None:
     folder = Path(directory)
     (folder / "policies.d").mkdir(parents=True, exist_ok=True)
     (folder / "documents" / "letters").mkdir(parents=True, exist_ok=True)
+    (folder / "schema").mkdir(exist_ok=True)
     files = {"retentiond.yaml": SETTINGS}
     if not any((folder / "policies.d").glob("*.yaml")):
         files["policies.d/documents.yaml"] = CATEGORY
+    files |= {f"schema/{kind}.json": text_of(kind) + "\n" for kind in KINDS}
     written = [name for name, text in files.items() if _write(folder / name, text)]
     with House(str(folder / "retentiond.yaml")) as house:
         publish(house)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, moment, options, progress, say
 from retentiond.cli.front import common, row
 from retentiond.core.plan import refusal_json, written
@@ -16,6 +17,7 @@ from retentiond.errors import UsageError
 
 if TYPE_CHECKING:
     from retentiond.app.planning import Planned
+
 
 class _OrMake(click.Group):
     """`plan` alone makes a plan; a word that is no subcommand is a category."""
@@ -40,8 +42,8 @@ def plan() -> None:
 
 
 @plan.command(name="make")
-@click.argument("categories", nargs=-1)
-@click.option("--out", metavar="FILE", help="Write the plan to this file, too.")
+@click.argument("categories", nargs=-1, shell_complete=complete.plan_words)
+@click.option("--out", metavar="FILE", shell_complete=complete.files, help="Write the plan to this file, too.")
 @click.option("--at", metavar="TIME", help="Judge as of another time; such a plan cannot be applied.")
 @click.option("--all", "stays", is_flag=True, help="List the items that stay, too, with the reason.")
 @common
@@ -52,7 +54,7 @@ def make(categories: tuple[str, ...], out: str | None, at: str | None, stays: bo
     from retentiond.ledger.plans import path_of
 
     if out and not os.access(os.path.dirname(out) or ".", os.W_OK | os.X_OK):
-        raise UsageError("the plan cannot be written to --out", why="its folder is missing or cannot be written", do="name another")
+        raise UsageError("the plan cannot be written to --out", why="its folder is not there or not writable", do="name another")
     with house() as at_home, progress(None) as seen:
         when = moment(at, at_home) if at else None
         planned = make_plan(at_home, categories, at=when, stays=stays, progress=seen)
@@ -88,7 +90,7 @@ def as_json(planned: Planned) -> dict[str, Any]:
         "expires": written(planned.header.expires),
         "rules": [c.as_json() for c in planned.counts],
         "refused": [refusal_json(r) for r in planned.header.refused],
-        "violations": [],
+        "violations": planned.header.violations,
         "warnings": planned.warnings,
     }
     if planned.unseen:
@@ -97,7 +99,7 @@ def as_json(planned: Planned) -> dict[str, Any]:
 
 
 @plan.command()
-@click.argument("plan_name", metavar="PLAN")
+@click.argument("plan_name", metavar="PLAN", shell_complete=complete.plans_or_files)
 @click.option("--limit", default=20, show_default=True, help="So many steps at the most; 0 for all.")
 @common
 def show(plan_name: str, limit: int) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from retentiond.cli.desk import say
-from retentiond.cli.render import minute, short, size, table
+from retentiond.cli.render import minute, sentence, short, size, table
+from retentiond.core.generations import KINDS
 from retentiond.core.limits import UNPASSABLE, passing_line, words
 from retentiond.core.plan import Header
 
@@ -21,9 +22,9 @@ def tell(planned: Planned) -> None:
     """What planning came to."""
     tell_header(planned.name, planned.header)
     for warning in planned.warnings:
-        say(f"  note: {warning}")
+        sentence(f"  note: {warning}")
     for where, error in planned.unseen.items():
-        say(f"  not seen: {where}: {error.problems[0]}")
+        sentence(f"  not seen: {where}: {error.problems[0]}")
     say()
     say("Nothing was changed." + _next(planned))
 
@@ -57,9 +58,19 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> None:
         left=("rule",),
     )
     for r in rows:
-        others = ", ".join(f"{r[n]:,} {n}" for n in _OTHERS if r[n])
+        others = ", ".join(f"{r[n]:,} {n}{_kept_by(r) if n == 'kept' else ''}" for n in _OTHERS if r[n])
         if others:
-            say(f"  other: {r['category']}/{r['rule']}: {others}")
+            sentence(f"  other: {r['category']}/{r['rule']}: {others}")
+    for r in rows:
+        if r.get("violations"):
+            sentence(f"  violation: {r['category']}/{r['rule']}: {r['violations']:,} that must not exist")
+
+
+def _kept_by(counts: Mapping[str, Any]) -> str:
+    """Which of a rule's own words keep how many; an item may be kept by several."""
+    by = counts.get("kept_by") or {}
+    order = [*(name for name in KINDS if name in by), *sorted(by.keys() - {*KINDS})]
+    return f" ({', '.join(f'{name} {by[name]:,}' for name in order)})" if by else ""
 
 
 def tell_refused(name: str, header: Header) -> None:
@@ -67,11 +78,11 @@ def tell_refused(name: str, header: Header) -> None:
     if not header.refused:
         return
     for refusal in header.refused:
-        say(f"  refused: {words(refusal)}")
+        sentence(f"  refused: {words(refusal)}")
     blocking = [r for r in header.refused if r.blocks]
     if not blocking:
         return
-    say(f"  The steps of {', '.join(sorted(header.blocked()))} will not be carried out.")
+    sentence(f"  The steps of {', '.join(sorted(header.blocked()))} will not be carried out.")
     if any(r.limit in UNPASSABLE for r in blocking):
         say("  This cannot be passed: see `retentiond clock` and `retentiond approve`.")
     else:

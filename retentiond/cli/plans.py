@@ -10,6 +10,7 @@ import click
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
 from retentiond.cli.render import minute, short, table
+from retentiond.core.outcome import COUNTED
 from retentiond.core.plan import Header, written
 
 
@@ -51,7 +52,9 @@ def _state(header: Header, now: datetime, *, done: bool, kept: bool) -> str:
         return "expired"
     if not kept:
         return "file removed"
-    return "refused in part" if header.blocked() else "ready"
+    if header.blocked():
+        return "refused in part"
+    return "ready" if header.total else "nothing due"
 
 
 def _plan_json(name: str, header: Header, *, done: bool, kept: bool) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def counts_in_words(counts: dict[str, int], ended: object = True) -> str:
     """`12 disposed, 1 held`."""
     if not ended:
         return "cut short"
-    return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n and name != "inferred") or "nothing to do"
+    return ", ".join(f"{counts[n]:,} {n}" for n in COUNTED if counts.get(n) and n != "inferred") or "nothing to do"
 
 
 def _written(micros: int | None) -> str | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +25,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Seq
         shown.add_column(name, justify="left" if name in left else "right", overflow="fold", no_wrap=name not in left)
     for row in rows:
         shown.add_row(*[Text(_cell(value)) for value in row])
-    console().print(shown)
+    out = console()
+    with out.capture() as captured:
+        out.print(shown)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def sentence(text: str, further: str = "    ") -> None:
+    """Prints a sentence within the width; its further lines begin with `further`. Words, and so digests, stay whole."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    words = text.lstrip()
+    start = text[: len(text) - len(words)]
+    whole = textwrap.TextWrapper(
+        max(width, 40), initial_indent=start, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
+    click.echo(whole.fill(words))
 
 
 def console() -> Console:

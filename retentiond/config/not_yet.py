@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 NOT_YET: Mapping[str, frozenset[str]] = {
     "category": frozenset({"cooling_off"}),
-    "rule": frozenset({"generations", "forbid", "copy", "require", "link", "cooling_off"}),
+    "rule": frozenset({"copy", "require", "link", "cooling_off"}),
     "path selection": frozenset({"tags", "versions", "uploads", "folder", "from", "to", "header"}),
     "table selection": frozenset(),
     "start": frozenset({"metadata", "tag", "header"}),
@@ -19,9 +19,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
     "engine": frozenset({"dask"}),
 }
 """By kind of thing: the keys, or the words, that are refused as not in this version."""
-
-INSTEAD_OF_A_PERIOD = frozenset({"generations", "forbid"})
-"""Keys of a rule that stand in the place of `start` and `retention_period`."""
 
 WHY = "the language has it, this version does not carry it out, and a rule that is half read would be another rule"
 DO = "leave it out, or use a version that has it"

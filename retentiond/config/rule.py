@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from retentiond.config.not_yet import DO, INSTEAD_OF_A_PERIOD, NOT_YET, WHY
+from retentiond.config.instead import captured, clock_of, forbid_of, generations_of
+from retentiond.config.not_yet import DO, NOT_YET, WHY
 from retentiond.config.places import zone_problem
 from retentiond.config.reading import Part, Reading, kind_of, not_among, read
 from retentiond.config.settings import Surroundings
@@ -22,7 +23,7 @@ from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.config.words import day_longer, longer_by
 from retentiond.core.entry import name as entry_name
 from retentiond.core.pattern import PathPattern, PatternError, compile_pattern
-from retentiond.core.period import Period
+from retentiond.core.period import FOREVER, Period
 from retentiond.core.policy import Action, Minimum, PathSelection, Rule, Selection, Start, TableSelection
 from retentiond.errors import Problem
 
@@ -54,24 +55,26 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
     store = _store(rule, bench)
     selection, pattern = _selection(rule, store, bench)
     start = _start(rule, store, selection, pattern, bench)
+    generations = generations_of(rule, pattern, bench.found)
+    forbid = forbid_of(rule, pattern, bench.events, bench.found)
     retention, deletion = rule.get("retention_period"), rule.get("deletion_period")
-    if rule.lacks("retention_period") and not _has_other_clock(part):
+    if rule.lacks("retention_period") and not clock_of(part):
         why, do = "it is how long an item is kept at least", "for example retention_period: 3 months"
         bench.found.append(part.problem_with_key("'retention_period' is missing", why, do))
     minimum = _minimum(rule, bench.found)
     action = _action(rule.piece("action"), bench.found)
     subject = _subject(rule, pattern, bench.found)
-    if retention is not None:
+    if generations is not None:
+        retention = deletion = FOREVER
+    elif forbid is not None:
+        start, retention, deletion = Start("event", forbid.event, forbid.by), FOREVER, FOREVER
+    elif retention is not None:
         deletion = deletion or day_longer(retention)
         if "deletion_period" not in rule.part.data or rule.has("deletion_period"):
             _compare(rule, retention, deletion, minimum, bench)
     if len(bench.found) > before or not (selection and start and action and retention and deletion):
         return None
-    return Rule(name, rule.get("store"), selection, start, retention, deletion, action, minimum, subject)
-
-
-def _has_other_clock(part: Part) -> bool:
-    return isinstance(part.data, dict) and bool(part.data.keys() & INSTEAD_OF_A_PERIOD)
+    return Rule(name, rule.get("store"), selection, start, retention, deletion, action, minimum, subject, generations, forbid)
 
 
 def _store(rule: Reading[RuleShape], bench: Bench) -> Declared | None:
@@ -173,7 +176,7 @@ def _start(
 ) -> Start | None:
     part, found = rule.piece("start"), bench.found
     if part is None:
-        if rule.lacks("start") and not _has_other_clock(rule.part):
+        if rule.lacks("start") and clock_of(rule.part) != "forbid":
             found.append(
                 rule.part.problem_with_key("'start' is missing", "without it no clock starts", "for example start: modified")
             )
@@ -281,14 +284,7 @@ def _event(shape: Reading[StartShape], name: str, _kind: str, pattern: PathPatte
         why = "it is the field whose value is the event's subject"
         bench.found.append(shape.part.problem("'by' is missing", why, f"write {{event: {name}, by: FIELD}}"))
     elif shape.has("by"):
-        _captured(by, by.data, pattern, bench.found)
-
-
-def _captured(where: Part, name: str, pattern: PathPattern | None, found: list[Problem]) -> None:
-    """That a field of a path is one that its pattern captures; a column is known to the database only."""
-    if pattern is not None and name not in pattern.names:
-        why, do = f"it captures {listed(pattern.names)}", did_you_mean(name, pattern.names, f"write {{{name}}} in the pattern")
-        found.append(where.problem(f"the pattern captures no {quoted(name)}", why, do))
+        captured(by, by.data, pattern, bench.found)
 
 
 def _zone(own: str | None, store: Declared | None, bench: Bench) -> str:
@@ -350,5 +346,5 @@ def _subject(rule: Reading[RuleShape], pattern: PathPattern | None, found: list[
         if not entry_name(kind) or not re.match("[A-Za-z_]", kind):
             why = "kinds are words such as email or customer"
             found.append(part.at(kind).problem_with_key(f"{quoted(kind)} is no kind of identifier", why, "choose another word"))
-        _captured(part.at(kind), name, pattern, found)
+        captured(part.at(kind), name, pattern, found)
     return subject

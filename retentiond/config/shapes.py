@@ -162,6 +162,50 @@ class MinimumShape(Shape):
     mandate: Text = Field(description="The law that demands it.", examples=["Companies Act 2006 s. 388"])
 
 
+def _count(value: Any) -> int | str:
+    if value == "all":
+        return "all"
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    do = "leave it out, and none is kept by it" if value == 0 else "write for example 7, or all"
+    raise Unreadable("this is no count of generations", "it is a whole number of 1 or more, or all", do)
+
+
+CountWords = Annotated[Any, *words(_count, "7", "integer", "string")]
+
+
+class GenerationsShape(Shape):
+    """Which of a line of backups stay: at least one count. What no rule of them keeps goes."""
+
+    called: ClassVar[str] = "generations rule"
+    last: CountWords = Field(None, description="The newest so many, or all.", examples=["3"])
+    hourly: CountWords = Field(None, description="The newest of each of so many hours, or all.", examples=["24"])
+    daily: CountWords = Field(None, description="The newest of each of so many days, or all.", examples=["7"])
+    weekly: CountWords = Field(None, description="The newest of each of so many ISO weeks, or all.", examples=["4"])
+    monthly: CountWords = Field(None, description="The newest of each of so many months, or all.", examples=["12"])
+    yearly: CountWords = Field(None, description="The newest of each of so many years, or all.", examples=["5"])
+    within: PeriodWords | None = Field(None, description="Everything so long before the newest.", examples=["14 days"])
+    group_by: Text = Field("", description="Each value of this field has its own generations.", examples=["host"])
+    set_by: Text = Field("", description="Items of one value of this field stand and fall together.", examples=["day"])
+
+
+class UnlessShape(Shape):
+    """What allows an item that must not exist otherwise."""
+
+    called: ClassVar[str] = "exception"
+    event: Text = Field(description="A declared event.", examples=["consent"])
+    by: Text = Field(description="The field whose value is the event's subject.", examples=["call"])
+
+
+class ForbidShape(Shape):
+    """Items that must not exist: a violation at once, and disposed of by the action."""
+
+    called: ClassVar[str] = "forbid rule"
+    unless: Annotated[UnlessShape, Piece()] = Field(
+        description="The event that allows an item.", examples=[{"event": "consent", "by": "call"}]
+    )
+
+
 class ActionShape(Shape):
     """What happens to an item that is due; the actions with words of their own."""
 
@@ -182,6 +226,14 @@ class RuleShape(Shape):
     retention_period: PeriodWords | None = Field(None, description="Keep at least this long.", examples=["3 months"])
     deletion_period: PeriodWords | None = Field(
         None, description="Must be gone by then; default: a day longer.", examples=["4 months"]
+    )
+    generations: Annotated[GenerationsShape | None, Piece()] = Field(
+        None, description="How many generations stay, instead of a period.", examples=[{"last": 3, "daily": 7}]
+    )
+    forbid: Annotated[ForbidShape | None, Piece()] = Field(
+        None,
+        description="That such items must not exist, instead of a period.",
+        examples=[{"unless": {"event": "consent", "by": "call"}}],
     )
     minimum: Annotated[MinimumShape | None, Piece()] = Field(
         None, description="What a law demands.", examples=[{"period": "6 years"}]

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-_LARGEST = 2**53 - 1
+LARGEST_INTEGER = 2**53 - 1
+"""The last whole number that every reader of JSON takes for itself (RFC 8785, 3.2.2.3)."""
 
 
 def canonical(value: Any) -> bytes:
@@ -32,10 +32,10 @@ def _refuse_ambiguous(value: Any) -> None:
     if value is None or isinstance(value, str | bool):
         return
     if isinstance(value, int):
-        if abs(value) > _LARGEST:
+        if abs(value) > LARGEST_INTEGER:
             raise ValueError("an integer of 2^53 or more has no exact JSON spelling")
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, inner in value.items():
             if not (isinstance(key, str) and key.isascii()):
                 raise ValueError("keys are ASCII strings")

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from retentiond.core.canonical import canonical
+from retentiond.core.canonical import LARGEST_INTEGER, canonical
 
 LARGEST = 65_535
 """An entry's bytes are counted in sixteen bits (C2SP tlog-tiles)."""
@@ -28,7 +28,7 @@ def _matching(pattern: str) -> Kind:
 
 
 def _whole(least: int) -> Kind:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= LARGEST_INTEGER
 
 
 def _one_of(*words: str) -> Kind:
@@ -44,7 +44,8 @@ def _table(key: Kind, kind: Kind) -> Kind:
 
 
 instant, count, index = _whole(0), _whole(0), _whole(-1)
-difference: Kind = lambda value: isinstance(value, int) and not isinstance(value, bool)  # noqa: E731 a kind beside its siblings
+flag: Kind = lambda value: count(value) and value < 2  # noqa: E731 a kind beside its siblings
+difference = _whole(-LARGEST_INTEGER)
 reference = _matching("[0-9a-f]{32}")
 digest = _matching("[0-9a-f]{64}")
 token = _matching("[0-9a-f]{8,32}")
@@ -60,7 +61,7 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "category-approved": {"category": name, "rulebook": digest, "by": reference},
     "approval-revoked": {"category": name, "by": reference},
     "place-accepted": {"store": name, "place": reference},
-    "plan-made": {"plan": digest, "rulebook": digest, "at": instant, "steps": count, "forecast": _whole(0)},
+    "plan-made": {"plan": digest, "rulebook": digest, "at": instant, "steps": count, "forecast": flag},
     "limit-tripped": {"plan": digest, "category": name, "rule": name, "limit": code, "value": count, "allowed": count},
     "plan-refused": {"plan": digest, "ground": code},
     "plan-allowed": {"plan": digest, "run": token, "by": _one_of("person", "approval", "over-limits"), "categories": _each(name)},
@@ -104,6 +105,8 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
         "absent": count,
         "back": count,
     },
+    "violation-found": {"category": name, "rule": name, "count": count},
+    "violation-cleared": {"category": name, "rule": name},
     "hold-placed": {"hold": reference, "scopes": _each(code), "mandate": reference},
     "hold-released": {"hold": reference, "reason": reference},
     "event-recorded": {"event": name, "subject": reference},

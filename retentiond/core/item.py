@@ -19,7 +19,8 @@ from types import MappingProxyType
 from typing import Any
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
-_B64 = "b64:"
+ENCODED = "b64:"
+"""How a key begins that spells its name in base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,25 @@ class Page:
 
 def key_of(raw: str) -> str:
     """The key of a name as the system gives it (`os.fsdecode`: undecodable bytes as surrogates)."""
-    if raw.startswith(_B64) or not _is_text(raw):
-        return _B64 + base64.b64encode(raw.encode("utf-8", "surrogateescape")).decode("ascii")
+    if raw.startswith(ENCODED) or not _is_text(raw):
+        return ENCODED + base64.b64encode(raw.encode("utf-8", "surrogateescape")).decode("ascii")
     return raw
 
 
 def raw_of(key: str) -> str:
-    """The name behind a key, undecodable bytes as surrogates; `ValueError` if it is not a key."""
-    if not key.startswith(_B64):
+    """The name behind a key, undecodable bytes as surrogates.
+
+    `ValueError` for what `key_of` does not give: another base64 spelling, or base64 of a name
+    that needs none, would name one item twice.
+    """
+    if not key.startswith(ENCODED):
+        if not _is_text(key):
+            raise ValueError("a key is UTF-8")
         return key
-    return base64.b64decode(key[len(_B64) :], validate=True).decode("utf-8", "surrogateescape")
+    raw = base64.b64decode(key[len(ENCODED) :], validate=True).decode("utf-8", "surrogateescape")
+    if key_of(raw) != key:
+        raise ValueError("this is another spelling of a key")
+    return raw
 
 
 def _is_text(raw: str) -> bool:

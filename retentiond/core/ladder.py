@@ -9,11 +9,13 @@ The upper five beat what is otherwise due, so they are asked only about that, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from retentiond.core import generations
+from retentiond.core.forbid import NO_SUBJECT
 from retentiond.core.item import NOTHING, Page
 from retentiond.core.period import EARLIEST, DueDates, Period
 from retentiond.core.policy import Rule
@@ -23,6 +25,7 @@ Verdict = Literal["due", "waiting", "kept", "held", "locked", "undetermined"]
 VERDICTS: tuple[Verdict, ...] = ("due", "waiting", "kept", "held", "locked", "undetermined")
 CHILDREN = "other rows refer to it (children: forbid)"
 """The doubt of a row that stays because others refer to it."""
+KEEP = "the action of the rule is keep"
 
 
 class Bench:
@@ -48,7 +51,12 @@ class Bench:
         return [_later(a, b) for a, b in zip(ends, self.settle.each(starts), strict=True)]
 
     def still_due(self, starts: Sequence[datetime | None]) -> list[bool]:
-        """Asked again at the moment of disposal: whether settling, retention and minimum are over for each start."""
+        """Asked again at the moment of disposal: whether settling, retention and minimum are over for each start.
+
+        Of generations, which are judged all together, only whether there still is a usable start.
+        """
+        if self.rule.generations is not None:
+            return [s is not None and EARLIEST <= s <= self.now for s in starts]
         lasts = self.due(starts)
         if self.minimum is not None:
             lasts = [_later(a, b) for a, b in zip(lasts, self.minimum.each(starts), strict=True)]
@@ -64,32 +72,41 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Positions of a page that share a verdict and its reason."""
+    """Positions of a page that share a verdict and its reason. `reasons` has each by itself where there are several."""
 
     verdict: Verdict
     rung: str
     reason: str
     positions: Sequence[int]
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the rules say about one page: the due positions with their due dates, and the rest in groups."""
+    """What the rules say about one page: the due positions with their due dates, and the rest in groups.
+
+    `kept_by` counts the items that each of a rule's own words keeps.
+    """
 
     page: Page
     due: Sequence[int]
     due_at: Sequence[datetime | None]
     overdue: int
     groups: Sequence[Group]
+    kept_by: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One page on the bench: what the rungs need, worked out once."""
+    """One page on the bench: what the rungs need, worked out once.
+
+    `told` is what was judged of all items of the rule together, by position: verdict and reason.
+    """
 
     page: Page
     bench: Bench
     due_at: Sequence[datetime | None]
+    told: Mapping[int, tuple[Verdict, str]] = field(default_factory=lambda: NOTHING)
 
 
 Test = Callable[[Look, Iterable[int]], Mapping[int, str]]
@@ -111,7 +128,7 @@ class Rung:
 def _hold(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     wanted = list(positions)
     page, holds = look.page, look.bench.holds
-    found = {i: page.held[i] for i in wanted if i in page.held} if page.held else {}
+    found = holds.confirmed(page.held, page.keys, page.facts, wanted) if page.held else {}
     if holds:
         found |= holds.covered(page.keys, page.facts, wanted)
     return {i: f"hold {hold} covers it" for i, hold in found.items()}
@@ -122,7 +139,7 @@ def _lock(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     if not locked:
         return NOTHING
     return {
-        i: f"the store's own lock lasts until {locked[i]:%Y-%m-%d %H:%M} UTC"
+        i: f"the store's own lock lasts until {locked[i].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         for i in positions
         if i in locked and locked[i] > now
     }
@@ -149,28 +166,45 @@ def _doubt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 
 
 def _kept(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
-    if look.bench.rule.action.destroys:
-        return NOTHING
-    return dict.fromkeys(positions, "the action of the rule is keep")
+    rule, told = look.bench.rule, look.told
+    if not rule.action.destroys:
+        return dict.fromkeys(positions, KEEP)
+    if rule.generations is not None:
+        return {i: told[i][1] for i in positions if i in told and told[i][0] == "kept"}
+    if rule.forbid is not None:
+        starts = look.page.starts
+        return {i: rule.forbid.allowed for i in positions if starts[i] is not None}
+    return NOTHING
 
 
 def _not_started(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
-    starts, now = look.page.starts, look.bench.now
+    starts, now, rule = look.page.starts, look.bench.now, look.bench.rule
+    if rule.generations is not None:
+        alone: tuple[Verdict, str] = ("undetermined", "it was not judged together with the others")
+        return {i: reason for i in positions for verdict, reason in (look.told.get(i, alone),) if verdict == "undetermined"}
+    if rule.forbid is not None:
+        subjects = look.page.facts[rule.forbid.by] if len(look.page) else ()
+        return {i: NO_SUBJECT for i in positions if subjects[i] is None}
     found: dict[int, str] = {}
     for i in positions:
         start = starts[i]
         if start is None:
-            found[i] = "no event has started its clock" if look.bench.rule.start.kind == "event" else "it has no usable date"
+            found[i] = "no event has started its clock" if rule.start.kind == "event" else generations.NO_DATE
         elif start > now:
-            found[i] = "its date is in the future"
+            found[i] = generations.FUTURE
         elif start < EARLIEST:
-            found[i] = "its date is before 1980, so it is no date"
+            found[i] = generations.EARLY
     return found
 
 
 def _due(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     now, due_at = look.bench.now, look.due_at
-    reason = reason_of(look.bench.rule)
+    rule, reason = look.bench.rule, reason_of(look.bench.rule)
+    if rule.generations is not None:
+        return {i: reason for i in positions if i in look.told and look.told[i][0] == "due"}
+    if rule.forbid is not None:
+        forbidden = set(rule.forbid.violations(look.page))
+        return {i: reason for i in positions if i in forbidden}
     return {i: reason for i in positions if (due := due_at[i]) is not None and due <= now}
 
 
@@ -193,6 +227,10 @@ LADDER: tuple[Rung, ...] = (
 
 def reason_of(rule: Rule) -> str:
     """Why an item of this rule is due, in words that hold for all of them."""
+    if rule.generations is not None:
+        return generations.NOT_KEPT
+    if rule.forbid is not None:
+        return rule.forbid.words
     if rule.start.kind == "event":
         return f"{rule.retention.words} after the event {rule.start.name}"
     return f"its retention period of {rule.retention.words} is over"
@@ -219,10 +257,22 @@ def judge(page: Page, bench: Bench) -> Judgement:
     return Judgement(page, due, [look.due_at[i] for i in due], bench.overdue([page.starts[i] for i in due]), groups)
 
 
-def climb(page: Page, bench: Bench) -> list[tuple[Rung, str | None]]:
+def above(page: Page, bench: Bench) -> dict[int, tuple[Rung, str]]:
+    """Whatever beats due, asked of every item of a page: the first such rung of each, with its reason."""
+    look = Look(page, bench, ())
+    found: dict[int, tuple[Rung, str]] = {}
+    for rung in (r for r in LADDER if r.beats_due):
+        taken = rung.test(look, [i for i in range(len(page)) if i not in found])
+        found |= {i: (rung, reason) for i, reason in taken.items()}
+    return found
+
+
+def climb(page: Page, bench: Bench, told: Mapping[int, tuple[Verdict, str]] = NOTHING) -> list[tuple[Rung, str | None]]:
     """Every rung for the first item of a page, with its reason where it matches: what `explain` shows."""
-    look = Look(page, bench, bench.due(page.starts))
-    return [(rung, rung.test(look, (0,)).get(0)) for rung in LADDER]
+    look = Look(page, bench, bench.due(page.starts), told)
+    rungs = [(rung, rung.test(look, (0,)).get(0)) for rung in LADDER]
+    decided = any(reason and not rung.beats_due for rung, reason in rungs[:-1])
+    return [*rungs[:-1], (rungs[-1][0], None)] if decided else rungs
 
 
 def _grouped(rung: Rung, taken: Mapping[int, str]) -> list[Group]:

@@ -9,11 +9,11 @@ of steps, days and reboots later, and an edited plan is another plan, which nobo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from retentiond.core.canonical import digest
+from retentiond.core.canonical import canonical, digest
 from retentiond.core.ladder import VERDICTS
 from retentiond.core.limits import Refusal
 
@@ -24,7 +24,11 @@ SHORTEST_NAME = 12
 
 @dataclass(slots=True)
 class RuleCounts:
-    """What planning saw of one rule. `held` and `locked` count items otherwise due."""
+    """What planning saw of one rule. `held` and `locked` count items otherwise due.
+
+    `kept_by` counts the kept by each of the rule's own words (an item may count for several);
+    `violations` are items that must not exist, whatever becomes of them.
+    """
 
     category: str
     rule: str
@@ -40,6 +44,8 @@ class RuleCounts:
     overdue: int = 0
     bytes_due: int = 0
     oldest: datetime | None = None
+    kept_by: dict[str, int] = field(default_factory=dict)
+    violations: int = 0
 
     def count(self, verdict: str, items: int) -> None:
         """Adds items to the column of a verdict."""
@@ -50,6 +56,9 @@ class RuleCounts:
     def as_json(self) -> dict[str, Any]:
         """The shape of `plan --json`, which the header holds too."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("kept_by", "violations"):
+            if not plain[name]:
+                del plain[name]
         return plain | {"oldest": written(self.oldest) if self.oldest else None}
 
 
@@ -98,16 +107,25 @@ class Header:
         """The plan's name: 64 hex digits."""
         return digest(self.as_json())
 
+    @property
+    def violations(self) -> list[dict[str, Any]]:
+        """What the plan found that must not exist: category, rule, store and count."""
+        names = ("category", "rule", "store")
+        return [{n: c[n] for n in names} | {"count": c["violations"]} for c in self.counts if c.get("violations")]
+
     def blocked(self) -> set[str]:
         """The categories that a limit has refused."""
         return {r.category for r in self.refused if r.blocks}
 
 
 def header_from(line: Mapping[str, Any]) -> Header:
-    """The header that a line of JSON says; `KeyError`, `TypeError` or `ValueError` if it is none."""
+    """The header that a line of JSON says; `KeyError`, `TypeError` or `ValueError` if it is none.
+
+    It says nothing beside, and nothing in another spelling: what is written again is the same.
+    """
     if line["format"] != FORMAT:
-        raise ValueError(f"format {line['format']} is unknown")
-    return Header(
+        raise ValueError("this format of a plan is unknown")
+    header = Header(
         salt=line["salt"],
         at=datetime.fromisoformat(line["at"]),
         expires=datetime.fromisoformat(line["expires"]),
@@ -121,6 +139,9 @@ def header_from(line: Mapping[str, Any]) -> Header:
         total=line["total"],
         forecast=line["forecast"],
     )
+    if canonical(header.as_json()) != canonical(dict(line)):
+        raise ValueError("the header of a plan has one spelling, and this is another")
+    return header
 
 
 def refusal_json(refusal: Refusal) -> dict[str, Any]:
@@ -129,5 +150,7 @@ def refusal_json(refusal: Refusal) -> dict[str, Any]:
 
 
 def written(moment: datetime) -> str:
-    """An instant as plans and `--json` write it: RFC 3339, UTC, `Z`."""
+    """An instant as plans and `--json` write it: RFC 3339, UTC, `Z`; `ValueError` for one without a zone."""
+    if moment.utcoffset() is None:
+        raise ValueError("an instant is an aware datetime")
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

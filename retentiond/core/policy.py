@@ -14,6 +14,8 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from retentiond.core.canonical import digest
+from retentiond.core.forbid import Forbid
+from retentiond.core.generations import Generations
 from retentiond.core.item import NOTHING
 from retentiond.core.period import Period
 
@@ -108,7 +110,11 @@ class EventSource:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one category is disposed of in one store. `subject` maps an identifier kind to a field."""
+    """How one category is disposed of in one store. `subject` maps an identifier kind to a field.
+
+    Where `generations` decide, or the rule forbids, the periods are for ever. A rule that forbids
+    starts at the event that allows an item, and what has none is due.
+    """
 
     name: str
     store: str
@@ -119,12 +125,23 @@ class Rule:
     action: Action
     minimum: Minimum | None = None
     subject: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    generations: Generations | None = None
+    forbid: Forbid | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of an item that this rule may need to see beside its start."""
-        by = (self.start.by,) if self.start.by else ()
-        return tuple(dict.fromkeys((*by, *self.subject.values())))
+        names = [self.start.by]
+        if self.generations is not None:
+            names += [self.generations.group_by, self.generations.set_by]
+        return tuple(dict.fromkeys(name for name in (*names, *self.subject.values()) if name))
+
+    @property
+    def words(self) -> str:
+        """What decides how long an item stays: a period, generations, or that it must not exist."""
+        if self.generations is not None:
+            return f"generations: {self.generations.words}"
+        return self.forbid.words if self.forbid is not None else self.retention.words
 
 
 @dataclass(frozen=True, slots=True)

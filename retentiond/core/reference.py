@@ -28,9 +28,11 @@ def derive(master: bytes, category: str) -> bytes:
 
 
 class References:
-    """Makes the references of one store's items under one key, many at a time."""
+    """Makes the references of one store's items under one key of at most 64 bytes, many at a time."""
 
     def __init__(self, key: bytes, store: str) -> None:
+        if len(key) > _BLOCK or "\0" in store:
+            raise ValueError("a key of references has at most 64 bytes, and the name of a store no zero byte")
         self._prefix = store.encode() + b"\0"
         padded = key.ljust(_BLOCK, b"\0")
         self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded) + self._prefix)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from retentiond.core.item import raw_of
+from retentiond.core.item import ENCODED, raw_of
 from retentiond.core.pattern import PatternError, glob_covers, is_plain
 from retentiond.core.policy import Rule
 from retentiond.core.registers import Hold
@@ -41,8 +41,8 @@ class HoldIndex:
         for hold in mine:
             if hold.where is not None:
                 self._predicates.append(hold)
-            elif hold.path is not None and is_plain(hold.path):
-                self._paths.setdefault(hold.path.strip("/"), []).append(hold)
+            elif hold.path is not None and (exact := _exact(hold.path)):
+                self._paths.setdefault(exact, []).append(hold)
             else:
                 self._others.append(hold)
 
@@ -54,13 +54,38 @@ class HoldIndex:
         """Holds by predicate, for a look at the store; their other scopes are judged afterwards."""
         return tuple(Predicate(h.id, h.where or "") for h in self._predicates)
 
+    def confirmed(
+        self,
+        reported: Mapping[int, str],
+        keys: Sequence[str],
+        facts: Mapping[str, Sequence[str | None]],
+        positions: Iterable[int],
+    ) -> dict[int, str]:
+        """The positions that a hold by predicate covers, by what a store reported in `Page.held`.
+
+        A store names one hold whose predicate is true, or could not be asked. Where the other
+        scopes of that one leave the item out, further predicates may have been true as well: in
+        doubt, any of them whose other scopes cover the item covers it.
+        """
+        found: dict[int, str] = {}
+        for i in positions:
+            if i not in reported:
+                continue
+            named = [h for h in self._predicates if h.id == reported[i]]
+            raw = _raw(keys[i])
+            covering = (h.id for h in (*named, *self._predicates) if self._covers(h, raw, facts, i))
+            hold = next(covering, None) if named else reported[i]
+            if hold is not None:
+                found[i] = hold
+        return found
+
     def covered(self, keys: Sequence[str], facts: Mapping[str, Sequence[str | None]], positions: Iterable[int]) -> dict[int, str]:
         """The positions that a hold covers, each with the id of the first such hold; predicates apart."""
         if not (self._paths or self._others):
             return {}
         found: dict[int, str] = {}
         for i in positions:
-            raw = raw_of(keys[i])
+            raw = _raw(keys[i])
             for hold in (*self._by_path(raw), *self._others):
                 if self._covers(hold, raw, facts, i):
                     found[i] = hold.id
@@ -74,14 +99,17 @@ class HoldIndex:
             if hold.path is None and not hold.subjects:
                 answers.append(Predicate(hold.id, hold.where or ""))
                 continue
-            inside = frozenset(i for i, key in enumerate(keys) if self._covers(hold, raw_of(key), facts, i))
+            inside = frozenset(i for i, key in enumerate(keys) if self._covers(hold, _raw(key), facts, i))
             if inside:
                 answers.append(Predicate(hold.id, hold.where or "", inside))
         return tuple(answers)
 
-    def _by_path(self, raw: str) -> list[Hold]:
+    def _by_path(self, raw: str | None) -> list[Hold]:
         if not self._paths:
             return []
+        if raw is None:
+            return [hold for holds in self._paths.values() for hold in holds]
+        raw = raw.lstrip("/")
         found = list(self._paths.get(raw, ()))
         at = raw.find("/")
         while at >= 0:
@@ -89,8 +117,8 @@ class HoldIndex:
             at = raw.find("/", at + 1)
         return found
 
-    def _covers(self, hold: Hold, raw: str, facts: Mapping[str, Sequence[str | None]], i: int) -> bool:
-        if hold.path is not None and not _path_covers(hold.path, raw):
+    def _covers(self, hold: Hold, raw: str | None, facts: Mapping[str, Sequence[str | None]], i: int) -> bool:
+        if hold.path is not None and raw is not None and not _path_covers(hold.path, raw):
             return False
         return not hold.subjects or self._means(hold.subjects, facts, i)
 
@@ -106,9 +134,30 @@ class HoldIndex:
         return False
 
 
-def _path_covers(pattern: str, raw: str) -> bool:
+def _raw(key: str) -> str | None:
+    """The name behind a key; None for what is no key, which every path may mean."""
     try:
-        return glob_covers(pattern, raw)
+        return raw_of(key)
+    except ValueError:
+        return None
+
+
+def _exact(path: str) -> str | None:
+    """The one path that a hold names, as a key or as a name; None for a pattern. "" is the root, above everything."""
+    if path.startswith(ENCODED):
+        try:
+            return raw_of(path).strip("/")
+        except ValueError:
+            pass
+    return path.strip("/") if is_plain(path) else None
+
+
+def _path_covers(path: str, raw: str) -> bool:
+    exact = _exact(path)
+    if exact is not None:
+        return not exact or f"{raw.lstrip('/')}/".startswith(f"{exact}/")
+    try:
+        return glob_covers(path, raw)
     except PatternError:
         return True
 

@@ -1,44 +1,62 @@
 """Reading a start: from what a store holds to the instant that it denotes.
 
-A start is the end of what it denotes: the last microsecond of a DATE, of a month, of an hour,
-of a minute; a second or finer is the instant itself. Text is ISO 8601 with `T` or a space, with
-an offset or `Z`, or without, which is then a civil time in the zone that the rule, else the
+A start is the end of what it denotes: the last microsecond of a DATE, of a year, a month, an
+hour, a minute; a second or finer is the instant itself. Text is ISO 8601 with `T` or a space,
+with an offset or `Z`, or without, which is then a civil time in the zone that the rule, else the
 store, else the organisation declares. Anything else is no date: None, and never guessed.
 """
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from retentiond.core.period import add_months, first_instant, instant, last_instant
+from retentiond.core.period import instant
 
 Unit = Literal["s", "ms"]
-Precision = Literal["month", "day", "hour", "minute", "second"]
-_MICROSECOND = timedelta(microseconds=1)
+Precision = Literal["year", "month", "day", "hour", "minute", "second"]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?)?)?(?: ?(Z|[+-]\d\d(?::?\d\d)?))?"
+    r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?)?)?(?: ?(Z|[+-]\d\d(?::?\d\d)?))?",
+    re.ASCII,
 )
-_SPAN = {"hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
+_BEYOND = 10**18
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
 
 
 def end_of(civil: datetime, precision: Precision, zone: ZoneInfo) -> datetime | None:
-    """The end (UTC) of what a naive civil time of some precision denotes in a zone."""
+    """The end (UTC) of what a naive civil time of some precision denotes in a zone; None beyond the calendar."""
     try:
-        if precision == "month":
-            return first_instant(add_months(civil.date().replace(day=1), 1), zone) - _MICROSECOND
-        if precision == "day":
-            return last_instant(civil.date(), zone)
-        return instant(civil, zone) + (_SPAN[precision] - _MICROSECOND if precision in _SPAN else timedelta())
-    except (OverflowError, ValueError):
+        return instant(_last(civil, precision), zone)
+    except OverflowError:
         return None
 
 
+def _last(civil: datetime, precision: Precision) -> datetime:
+    """The last microsecond, still in civil time, of what a civil time denotes."""
+    if precision == "year":
+        civil = civil.replace(month=12, day=31)
+    if precision == "month":
+        civil = civil.replace(day=calendar.monthrange(civil.year, civil.month)[1])
+    if precision == "second":
+        return civil
+    if precision == "minute":
+        return civil.replace(second=59, microsecond=999_999)
+    if precision == "hour":
+        return civil.replace(minute=59, second=59, microsecond=999_999)
+    return datetime.combine(civil.date(), time.max)
+
+
 def read(value: Any, zone: ZoneInfo, unit: Unit | None = None) -> datetime | None:
-    """The instant (UTC) that one value denotes; None where it is no usable date."""
+    """The instant (UTC) that one value denotes; None where it is no usable date.
+
+    `unit` makes it a number (or a number written as text) of seconds or milliseconds since 1970.
+    """
     if value is None or isinstance(value, bool):
         return None
     if unit is not None:
@@ -46,7 +64,7 @@ def read(value: Any, zone: ZoneInfo, unit: Unit | None = None) -> datetime | Non
     if isinstance(value, str):
         return _from_text(value, zone)
     if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else end_of(value, "second", zone)
+        return end_of(value, "second", zone) if value.utcoffset() is None else _in_utc(value)
     if isinstance(value, date):
         return end_of(datetime.combine(value, time()), "day", zone)
     return None
@@ -59,7 +77,7 @@ def read_each(values: Iterable[Any], zone: ZoneInfo, unit: Unit | None = None) -
     parse = datetime.fromisoformat
     answers: list[datetime | None] = []
     for value in values:
-        if value.__class__ is str and len(value) in (19, 26) and value[4] == value[7] == "-" and value[13] == value[16] == ":":
+        if value.__class__ is str and _is_common(value):
             try:
                 answers.append(parse(value + "+00:00"))
                 continue
@@ -69,12 +87,32 @@ def read_each(values: Iterable[Any], zone: ZoneInfo, unit: Unit | None = None) -
     return answers
 
 
-def _from_number(value: Any, unit: Unit) -> datetime | None:
+def _is_common(text: str) -> bool:
+    """Whether it looks like the common spelling, as far as `fromisoformat` is laxer than `_ISO`."""
+    if len(text) != 19 and (len(text) != 26 or text[19] != "."):
+        return False
+    return text[4] == text[7] == "-" and text[10] in " T" and text[13] == text[16] == ":" and text[11:13] != "24"
+
+
+def _in_utc(moment: datetime) -> datetime | None:
     try:
-        count = int(value) if isinstance(value, int) else int(float(value))
-        whole, rest = divmod(count, 1000) if unit == "ms" else (count, 0)
-        return datetime.fromtimestamp(whole, UTC) + timedelta(milliseconds=rest)
-    except (OverflowError, ValueError, OSError, TypeError):
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _from_number(value: Any, unit: Unit) -> datetime | None:
+    if isinstance(value, str):
+        if _NUMBER.fullmatch(value) is None:
+            return None
+        value = Decimal(value)
+    if not isinstance(value, int | float | Decimal):
+        return None
+    try:
+        if isinstance(value, Decimal):
+            value = int(value) if abs(value) < _BEYOND and value == int(value) else float(value)
+        return _EPOCH + (timedelta(milliseconds=value) if unit == "ms" else timedelta(seconds=value))
+    except (ArithmeticError, ValueError):
         return None
 
 
@@ -83,7 +121,7 @@ def _from_text(value: str, zone: ZoneInfo) -> datetime | None:
     if found is None:
         return None
     year, month, day, hour, minute, second, fraction, offset = found.groups()
-    if offset and hour is None:
+    if offset and (hour is None or not _is_offset(offset)):
         return None
     try:
         micro = int((fraction or "0").ljust(6, "0")[:6])
@@ -93,11 +131,14 @@ def _from_text(value: str, zone: ZoneInfo) -> datetime | None:
     precision: Precision = "second" if second else "minute" if minute else "hour" if hour else "day" if day else "month"
     if not offset:
         return end_of(civil, precision, zone)
-    span = _SPAN[precision] - _MICROSECOND if precision in _SPAN else timedelta()
     try:
-        return (civil - _offset(offset) + span).replace(tzinfo=UTC)
+        return (_last(civil, precision) - _offset(offset)).replace(tzinfo=UTC)
     except OverflowError:
         return None
+
+
+def _is_offset(text: str) -> bool:
+    return text == "Z" or (text[1:3] < "24" and (len(text) == 3 or text[-2:] < "60"))
 
 
 def _offset(text: str) -> timedelta:

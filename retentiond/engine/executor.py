@@ -2,7 +2,7 @@
 
 For each batch, in this order, and safe to be killed between any two:
 
-1. what has to be known is looked up (the fields that holds and events are about);
+1. what has to be known is looked up (the fields that holds and events are about; of generations, the whole rule again);
 2. the intent commits, together with the outcome of the batch before, after the holds were read
    in that same transaction; what a hold covers, or an event no longer makes due, is left out;
 3. the store compares and lets go, and says what is a fact;
@@ -18,7 +18,7 @@ has recovered them. An open intent is never acted on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,6 +30,7 @@ from retentiond.core.selector import FactsNeeded, HoldIndex
 from retentiond.engine.failpoints import reach
 from retentiond.engine.pipeline import with_events
 from retentiond.engine.ports import Admission, Batch, Closing, Events, Intent, Journal, Restoring, Stop, Store
+from retentiond.engine.setwise import SecondLook
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 
 _TRIES = 10
@@ -37,11 +38,12 @@ _TRIES = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch with the rule that it belongs to, ready to judge by."""
+    """A batch with the rule that it belongs to, ready to judge by. Works of one rule of generations share a second look."""
 
     bench: Bench
     batch: Batch
     sizes: Sequence[int] = ()
+    again: SecondLook | None = None
 
 
 @dataclass(slots=True)
@@ -108,13 +110,14 @@ class Executor:
         closing = before.closing if before is not None else None
         page: Page | None = None
         is_event = bench.rule.start.kind == "event"
+        spared = work.again.spared(store, batch) if work.again is not None else []
         for _ in range(_TRIES):
             seen = self._registers().last_event if is_event else -1
             if page is None and is_event:
                 page = store.probe(batch.scope, batch.keys)
             current = with_events(page, bench, self._events, acting=True) if page is not None else None
             try:
-                admit = partial(self._admit, work, current, seen)
+                admit = partial(self._admit, work, spared, current, seen)
                 intent = self._journal.turn(closing, (bench.category, bench.rule.name, batch), admit)
             except FactsNeeded:
                 page = store.probe(batch.scope, batch.keys)
@@ -125,23 +128,27 @@ class Executor:
                 return intent, batch
         raise StoreUnavailable("events are recorded faster than they can be read", do="try again later")
 
-    def _admit(self, work: Work, page: Page | None, seen: int, registers: Registers) -> Admission:
-        """Which positions may go, by the registers of this transaction."""
+    def _admit(self, work: Work, stays: Sequence[Settled], page: Page | None, seen: int, registers: Registers) -> Admission:
+        """Which positions may go, by the registers of this transaction; those in `stays` do not."""
         bench, batch = work.bench, work.batch
         is_event = bench.rule.start.kind == "event"
         if is_event and registers.last_event != seen:
             raise Stale
         facts = page.facts if page is not None else {}
         holds = self._holds(bench, registers)
-        everyone: Sequence[int] = range(len(batch))
-        held = holds.covered(batch.keys, facts, everyone) if holds else {}
-        spared = [Settled(sorted(held), Outcome.HELD)] if held else []
+        kept = {i for s in stays for i in s.positions}
+        everyone: Sequence[int] = [i for i in range(len(batch)) if i not in kept] if kept else range(len(batch))
+        held: Collection[int] = holds.covered(batch.keys, facts, everyone) if holds else ()
+        if work.again is not None:
+            held = work.again.joined(batch, held) - kept
+        spared = [*stays, Settled(sorted(held), Outcome.HELD)] if held else [*stays]
         admitted: Sequence[int] = [i for i in everyone if i not in held] if held else everyone
         if is_event and page is not None:
-            due = bench.still_due(page.starts)
+            forbid = bench.rule.forbid
+            due = bench.still_due(page.starts) if forbid is None else forbid.still_due(page)
             withdrawn = [i for i in admitted if not due[i] and page.revisions[i] is not None]
             if withdrawn:
-                spared.append(Settled(withdrawn, Outcome.CHANGED, "event-gone"))
+                spared.append(Settled(withdrawn, Outcome.CHANGED, "event-gone" if forbid is None else "event-came"))
                 admitted = [i for i in admitted if due[i] or page.revisions[i] is None]
         predicates = holds.narrowed(batch.keys, facts) if holds else ()
         return Admission(admitted, spared, predicates)

@@ -1,17 +1,19 @@
 """Look, judge, draft: from a view of a store to the lines of a plan. Nothing here can destroy.
 
-The pipeline holds one page at a time. Whatever the stores show is judged against one `now` and
+The pipeline holds one page at a time, but for generations, which need all items of a rule
+(`engine.setwise`). Whatever the stores show is judged against one `now` and
 the registers of one moment; a plan says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from retentiond.core.forbid import Forbid
 from retentiond.core.item import Page
 from retentiond.core.ladder import CHILDREN, Bench, Judgement, judge, reason_of
 from retentiond.core.period import DueDates
@@ -21,6 +23,7 @@ from retentiond.core.registers import Hold
 from retentiond.core.selector import HoldIndex
 from retentiond.engine.codec import StayLine, StepLine
 from retentiond.engine.ports import Events, Scope, View
+from retentiond.engine.setwise import Together
 
 _MARGIN = timedelta(days=3)
 """Pushed-down bounds are generous by so much, so that zones, precision and month ends cannot matter."""
@@ -47,7 +50,8 @@ class Surveyed:
 
 def bench_for(category: Category, rule: Rule, zone: ZoneInfo, now: datetime, holds: Iterable[Hold]) -> Bench:
     """A rule ready to judge by."""
-    settle = category.events[rule.start.name].settle if rule.start.kind == "event" else None
+    settles = rule.start.kind == "event" and rule.forbid is None
+    settle = category.events[rule.start.name].settle if settles else None
     return Bench(category.name, rule, zone, now, HoldIndex(holds, category.name, rule), settle)
 
 
@@ -61,7 +65,7 @@ def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
 def _waiting_from(bench: Bench) -> datetime | None:
     """The instant from which on every start is certainly waiting: found by trying civil days backwards."""
     rule, now = bench.rule, bench.now
-    if rule.start.kind == "event" or not rule.action.destroys:
+    if rule.start.kind == "event" or not rule.action.destroys or rule.generations is not None:
         return None
     ends = DueDates(rule.retention, bench.zone)
     low, high = 0, 50_000
@@ -77,8 +81,16 @@ def _waiting_from(bench: Bench) -> datetime | None:
 
 def survey(view: View, scope: Scope, bench: Bench, events: Events) -> Iterator[Judgement]:
     """Every page of a scope, judged."""
+    if bench.rule.generations is not None:
+        yield from together(view, scope, bench, events).judgements()
+        return
     for page in view.scan(scope):
         yield judge(with_events(page, bench, events, acting=False), bench)
+
+
+def together(view: View, scope: Scope, bench: Bench, events: Events, *, acting: bool = False) -> Together:
+    """All items of a rule of generations, judged as a whole."""
+    return Together((with_events(page, bench, events, acting=acting) for page in view.scan(scope)), bench)
 
 
 def with_events(page: Page, bench: Bench, events: Events, *, acting: bool) -> Page:
@@ -97,6 +109,8 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
     for judged in judgements:
         page, due = judged.page, judged.due
         _count(counts, judged)
+        if rule.forbid is not None:
+            _count_forbidden(counts, judged, rule.forbid)
         children += sum(len(group.positions) for group in judged.groups if group.reason == CHILDREN)
         if due:
             plan.add(_steps(judged, bench, plan.total))
@@ -114,15 +128,27 @@ def _count(counts: RuleCounts, judged: Judgement) -> None:
     counts.overdue += judged.overdue
     for group in judged.groups:
         counts.count(group.verdict, len(group.positions))
-    if judged.due:
-        oldest = min(start for i in judged.due if (start := page.starts[i]) is not None)
+    for name, n in judged.kept_by.items():
+        counts.kept_by[name] = counts.kept_by.get(name, 0) + n
+    oldest = min((start for i in judged.due if (start := page.starts[i]) is not None), default=None)
+    if oldest is not None:
         counts.oldest = oldest if counts.oldest is None else min(oldest, counts.oldest)
+
+
+def _count_forbidden(counts: RuleCounts, judged: Judgement, forbid: Forbid) -> None:
+    """Violations are counted whatever becomes of them: one under a hold is one, too."""
+    counts.violations += len(forbid.violations(judged.page))
+    allowed = sum(len(group.positions) for group in judged.groups if group.reason == forbid.allowed)
+    if allowed:
+        name = f"event {forbid.event}"
+        counts.kept_by[name] = counts.kept_by.get(name, 0) + allowed
 
 
 def _steps(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
     page, rule, category = judged.page, bench.rule, bench.category
     name, store, action, reasons = rule.name, rule.store, rule.action.kind, (reason_of(rule),)
-    keys, revisions, starts, sizes = page.keys, page.revisions, page.starts, page.sizes
+    keys, revisions, sizes = page.keys, page.revisions, page.sizes
+    starts: Sequence[datetime | None] = [None] * len(page) if rule.generations is not None else page.starts
     return [
         StepLine(n, category, name, store, keys[i], revisions[i] or "", starts[i], due, action, reasons, sizes[i])
         for n, (i, due) in enumerate(zip(judged.due, judged.due_at, strict=True), before + 1)
@@ -140,7 +166,7 @@ def _stays(judged: Judgement, bench: Bench) -> list[StayLine]:
             page.revisions[i],
             page.starts[i],
             group.verdict,
-            (group.reason,),
+            group.reasons or (group.reason,),
             page.sizes[i],
         )
         for group in judged.groups

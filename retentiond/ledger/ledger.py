@@ -91,7 +91,7 @@ class Ledger:
     def begin_log(self) -> None:
         """Writes the first entry of a new ledger; nothing if there is one."""
         with self.transaction() as change:
-            if change.connection.execute(sa.select(sa.func.count()).select_from(schema.entry)).scalar_one() == 0:
+            if change.connection.execute(sa.select(sa.func.max(schema.entry.c.seq))).scalar() is None:
                 change.write("log-started", format=1)
 
     def watch_clock(self) -> int:

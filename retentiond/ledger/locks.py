@@ -14,19 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from retentiond.errors import Locked
+from retentiond.ledger.schema import keeping
 
 
 @contextmanager
 def lock(path: Path, purpose: str, *, wait: bool = False) -> Iterator[None]:
     """Holds a lock for as long as the block runs; `Locked` names the holder if somebody else has it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with keeping():
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _taken(handle) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{purpose}, process {os.getpid()}".encode(), 0)
+        with keeping():
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{purpose}, process {os.getpid()}".encode(), 0)
         yield
         os.ftruncate(handle, 0)
     finally:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -27,16 +29,22 @@ from retentiond.engine.failpoints import reach
 from retentiond.errors import PlanUnusable
 from retentiond.ledger import schema
 from retentiond.ledger.clock import micros
-from retentiond.ledger.ledger import Ledger
+from retentiond.ledger.ledger import Ledger, Transaction
 
 _BUFFER = 1 << 20
 _KEPT_FOR = 30 * 86_400 * 1_000_000
+_LEFT_FOR = 86_400 * 1_000_000
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}(\.steps|\.stays)?|[0-9a-f]{64}\.(jsonl|[0-9a-f]{8})")
 _HEADER_LIMIT = 1 << 24
 
 
 class PlanWriter:
-    """Writes step lines as they are drafted; `seal` puts the header before them and gives the plan its name."""
+    """Writes step lines as they are drafted; `seal` puts the header before them and gives the plan its name.
 
+    `StateUnavailable` where they cannot be written; what was written until then goes.
+    """
+
+    @schema.keeping()
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._partial = directory / f".{secrets.token_hex(8)}"
@@ -49,11 +57,13 @@ class PlanWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for file in (self._steps, self._stays):
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
         self._partial.unlink(missing_ok=True)
+        for file in (self._steps, self._stays):
+            Path(file.name).unlink(missing_ok=True)
+            with suppress(OSError):  # what could not be written before cannot be written now, and nobody misses it
+                file.close()
 
+    @schema.keeping()
     def add(self, rows: list[StepLine]) -> None:
         """Appends steps; their numbers go on where the last ones ended."""
         text = lines(rows)
@@ -61,6 +71,7 @@ class PlanWriter:
         self._steps.write(text)
         self.total += len(rows)
 
+    @schema.keeping()
     def add_stays(self, rows: list[StayLine]) -> None:
         """Appends lines about items that stay, which stand after the steps and outside the digest."""
         self._stays.write(lines(rows))
@@ -69,6 +80,7 @@ class PlanWriter:
         """Where the plan stands now, to come back to."""
         return self._steps.tell(), self._stays.tell(), self.total, self._hash.copy()
 
+    @schema.keeping()
     def back_to(self, mark: tuple[int, int, int, Any]) -> None:
         """Forgets everything that was added since a mark: a partial listing must not look whole."""
         steps, stays, self.total, self._hash = mark
@@ -82,6 +94,7 @@ class PlanWriter:
         """The SHA-256 of the step lines so far."""
         return self._hash.hexdigest()
 
+    @schema.keeping()
     def seal(self, header: Header) -> Path:
         """Writes the whole plan under its name, durably; the file is not registered yet."""
         line = canonical(header.as_json() | {"plan": header.name})
@@ -197,6 +210,8 @@ class PlanRegister:
                 change.write(
                     "limit-tripped", plan=name, category=r.category, rule=r.rule, limit=r.limit, value=r.value, allowed=r.allowed
                 )
+            if not header.forecast:
+                _note_violations(change, header)
         reach("plan-registered")
 
     def note_refusal(self, name: str, ground: str) -> None:
@@ -241,6 +256,7 @@ class PlanRegister:
             rows = change.connection.execute(sa.select(*columns).order_by(schema.plan.c.made_at.desc())).all()
         return [(n, header_from(json.loads(h)), bool(d), path_of(self._directory, n).exists()) for n, h, d in rows]
 
+    @schema.keeping()
     def keep_copy(self, plan: PlanFile) -> PlanFile:
         """The plan in `plans/`, copied there if it came from elsewhere: recovery must be able to read it."""
         final = path_of(self._directory, plan.name)
@@ -252,19 +268,45 @@ class PlanRegister:
                 os.fsync(out.fileno())
             partial.rename(final)
             _sync_directory(self._directory)
-        return PlanFile(final)
+        kept = PlanFile(final)
+        if not final.samefile(plan.path):
+            kept.check_steps()
+        return kept
 
     def clear_old(self, now: int) -> int:
-        """Removes plan files whose time is over: done or never begun and expired, or older than 30 days."""
+        """Removes plan files whose time is over: done or never begun and expired, or older than 30 days.
+
+        So goes what a killed planning left behind a day ago: it holds keys in clear, and nobody can apply it.
+        """
         open_plans = sa.select(schema.batch.c.plan).where(schema.batch.c.outcome.is_(None))
         idle = sa.and_(schema.plan.c.expires < now, schema.plan.c.name.not_in(open_plans))
         with self._ledger.transaction() as change:
             wanted = sa.select(schema.plan.c.name).where(sa.or_(schema.plan.c.made_at < now - _KEPT_FOR, idle))
-            names = change.connection.execute(wanted).scalars().all()
-        gone = [path for name in names if (path := path_of(self._directory, name)).exists()]
-        for path in gone:
-            path.unlink()
-        return len(gone)
+            old = set(change.connection.execute(wanted).scalars())
+            known = set(change.connection.execute(sa.select(schema.plan.c.name)).scalars())
+        gone = 0
+        for path in list(self._directory.iterdir()):
+            is_plan = path.suffix == ".jsonl" and path.stem in known
+            ours = not is_plan and _UNFINISHED.fullmatch(path.name) is not None
+            left = ours and path.stat().st_mtime_ns // 1000 < now - _LEFT_FOR
+            if left or (is_plan and path.stem in old):
+                path.unlink()
+                gone += 1
+        return gone
+
+
+def _note_violations(change: Transaction, header: Header) -> None:
+    """Writes what a plan found that must not exist, and what an earlier one found and this one does not."""
+    for counts in header.counts:
+        category, rule, count = counts["category"], counts["rule"], counts.get("violations", 0)
+        fact = f"violation {category}/{rule}"
+        if count:
+            change.write("violation-found", category=category, rule=rule, count=count)
+        elif int(change.fact(fact) or 0):
+            change.write("violation-cleared", category=category, rule=rule)
+        else:
+            continue
+        change.set_fact(fact, str(count))
 
 
 def path_of(directory: Path, name: str) -> Path:

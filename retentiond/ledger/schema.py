@@ -7,7 +7,10 @@ Instants are integer microseconds since 1970 (UTC).
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from sqlalchemy import event
 from retentiond.errors import StateUnavailable
 
 VERSION = 1
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _WAIT_MS = 30_000
 
 metadata = sa.MetaData()
@@ -166,14 +170,23 @@ def _make_or_check(connection: sa.Connection) -> None:
         )
 
 
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Around whatever writes files of the state: an error of the system becomes `StateUnavailable`."""
+    try:
+        yield
+    except OSError as error:
+        raise unavailable(error) from error
+
+
 def unavailable(error: Exception) -> StateUnavailable:
     """A driver's error about the state as one of ours: what it means, without the driver's text."""
     text = str(error).lower()
-    if "full" in text:
-        why, do = "its disk is full", "make room; nothing is destroyed without evidence"
+    if "full" in text or "disk i/o" in text or getattr(error, "errno", None) in _NO_ROOM:
+        why, do = "its disk is full, or fails", "make room; nothing is destroyed without evidence"
     elif "locked" in text or "busy" in text:
         why, do = "another process has kept it locked", "wait, or look for a process that hangs"
-    elif "readonly" in text or "read-only" in text or "unable to open" in text:
+    elif "readonly" in text or "read-only" in text or "unable to open" in text or isinstance(error, PermissionError):
         why, do = "it cannot be written", "run as the user who owns the state directory"
     elif "malformed" in text or "not a database" in text:
         why, do = "it is damaged", "restore state.db from a backup, then run `retentiond audit verify`"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +63,8 @@ class StateDirectory:
         """Makes what is missing; `StateUnavailable` where it cannot, `UsageError` for a stranger's state."""
         self.refuse_stranger()
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
-            for inner, mode in ((self.reference_keys, 0o700), (self.plans, 0o700), (self.log, 0o750)):
-                inner.mkdir(exist_ok=True, mode=mode, parents=True)
+            for place, mode in ((self.root, 0o711), (self.reference_keys, 0o700), (self.plans, 0o700), (self.log, 0o750)):
+                _make(place, mode)
             descriptor = os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.close(descriptor)
         except OSError as error:
@@ -84,6 +84,13 @@ class StateDirectory:
                 why="files made by root could not be written by it",
                 do=f"sudo -u {name} retentiond …",
             )
+
+
+def _make(directory: Path, mode: int) -> None:
+    """Makes a directory with this very mode, whatever the umask; one that is there keeps its own."""
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.chmod(mode | directory.stat().st_mode & stat.S_ISGID)
 
 
 def _user_name(uid: int) -> str:

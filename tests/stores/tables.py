@@ -26,7 +26,7 @@ UNUSUAL = (
     ",",
     "",
     " ",
-    "it's \"quoted\"",
+    'it\'s "quoted"',
     "b64:bm90IGJhc2U2NA==",
     "émile",
     "e\u0301mile",
@@ -47,13 +47,17 @@ UNUSUAL = (
 TEXT_KEY = 'CREATE TABLE "it""e/m,s %" (name TEXT PRIMARY KEY, number INT, "select" BLOB, at TEXT, kind TEXT)'
 NUMBER_KEY = 'CREATE TABLE items (number INTEGER PRIMARY KEY, name TEXT, "select" BLOB, at TEXT, kind TEXT)'
 PAIR_KEY = (
-    'CREATE TABLE items (name TEXT NOT NULL, number INT, "select" BLOB, at TEXT, kind TEXT, PRIMARY KEY (number, name)) WITHOUT ROWID'
+    'CREATE TABLE items (name TEXT NOT NULL, number INT, "select" BLOB, at TEXT, kind TEXT,'
+    " PRIMARY KEY (number, name)) WITHOUT ROWID"
 )
 NAMED_KEY = 'CREATE TABLE items (name TEXT NOT NULL UNIQUE, number INT, "select" BLOB, at TEXT, kind TEXT)'
 
 
 def connect(path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None)
+    """As another program; it need not survive a power cut."""
+    con = sqlite3.connect(path, isolation_level=None)
+    con.execute("PRAGMA synchronous=OFF")
+    return con
 
 
 def sql(path, *statements, values=()):
@@ -117,7 +121,6 @@ class Database:
     def __post_init__(self):
         self.con = connect(self.path)
         self.con.text_factory = os.fsdecode
-        self.con.execute("PRAGMA synchronous=OFF")
         if self.wal:
             self.con.execute("PRAGMA journal_mode=WAL")
         self.con.execute(self.schema)

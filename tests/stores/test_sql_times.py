@@ -92,10 +92,11 @@ values = st.sampled_from(ODD) | spelled() | counted | counted.map(float) | count
 
 def table(path, declared, rows):
     with closing(connect(path)) as con:
-        con.execute("PRAGMA synchronous=OFF")
         con.execute("DROP TABLE IF EXISTS items")
         con.execute(f"CREATE TABLE items (id INTEGER PRIMARY KEY, at {declared}, kind TEXT)")
+        con.execute("BEGIN")
         con.executemany("INSERT INTO items (at) VALUES (?)", [(row,) for row in rows])
+        con.execute("COMMIT")
 
 
 def scanned(view, what):
@@ -140,7 +141,14 @@ def test_no_odd_start_is_left_out(tmp_path, declared, unit):
 
 
 @pytest.mark.parametrize(
-    "form", ["2026-06-{:02}", "2026-06-{:02} 10:00:00", "2026-06-{:02}T10:00:00Z", "2026-06-{:02} 10:00:00.123456", "2026-06-{:02} 12:00:00.123+02:00"]
+    "form",
+    [
+        "2026-06-{:02}",
+        "2026-06-{:02} 10:00:00",
+        "2026-06-{:02}T10:00:00Z",
+        "2026-06-{:02} 10:00:00.123456",
+        "2026-06-{:02} 12:00:00.123+02:00",
+    ],
 )
 def test_common_spellings_are_left_out_while_they_wait(tmp_path, form):
     table(tmp_path / "store.db", "TEXT", [form.format(day) for day in range(1, 31)])
@@ -151,7 +159,14 @@ def test_common_spellings_are_left_out_while_they_wait(tmp_path, form):
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1000)])
 def test_numbers_are_left_out_exactly(tmp_path, unit, factor):
     edge, now = int(SINCE.timestamp()), int(NOW.timestamp())
-    rows = [(edge - 1) * factor, (edge + 1) * factor, float(edge + 1) * factor, now * factor, (now + 1) * factor, str((edge + 1) * factor)]
+    rows = [
+        (edge - 1) * factor,
+        (edge + 1) * factor,
+        float(edge + 1) * factor,
+        now * factor,
+        (now + 1) * factor,
+        str((edge + 1) * factor),
+    ]
     table(tmp_path / "store.db", "", rows)
     with look(tmp_path / "store.db") as view:
         seen, unseen = scanned(view, scope(start=Start("column", "at", unit=unit), waiting_from=SINCE))
@@ -198,5 +213,7 @@ def test_a_table_in_which_everything_waits_shows_a_page_without_rows(tmp_path):
 def test_sqlite_here_is_the_one_that_was_argued_about():
     """`date(…, '0 days')` normalises what the calendar does not have, and texts are compared with all their bytes."""
     with closing(sqlite3.connect(":memory:")) as con:
-        row = con.execute("SELECT date('2026-02-30', '0 days'), date('2026-06-01 24:00:00', '0 days'), 'a' || char(0) > 'a', x'00' > 'a', 5 < 'a'")
+        row = con.execute(
+            "SELECT date('2026-02-30', '0 days'), date('2026-06-01 24:00', '0 days'), 'a' || char(0) > 'a', x'' > 'a', 5 < 'a'"
+        )
         assert row.fetchone() == ("2026-03-02", "2026-06-02", 1, 1, 1)

@@ -241,7 +241,7 @@ def _open_root(written: str) -> int:
             real = os.path.realpath(path)
             raise StoreDenied("the root of the store is a symbolic link", do=f"write path: {real}", key=path) from error
         if error.errno == errno.ENOTDIR:
-            raise StoreDenied("the root of the store is not a directory", key=path) from error
+            raise StoreDenied("the root of the store is not a directory", do="correct `path`", key=path) from error
         if error.errno in _DENIED:
             raise StoreDenied("the root of the store may not be read", do="let retentiond read and enter it", key=path) from error
         raise refusal(error, "") from error

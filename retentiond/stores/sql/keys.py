@@ -62,7 +62,7 @@ class Keys:
                 values = [int(key[cut:]) for key in keys]
             except ValueError:
                 values = []
-            if keys == [f"{self._prefix}{value}" for value in values] and all(value in _WHOLE for value in values):
+            if values and keys == [f"{self._prefix}{v}" for v in values] and min(values) in _WHOLE and max(values) in _WHOLE:
                 return [(value,) for value in values]
         return [self.parts(key) for key in keys]
 

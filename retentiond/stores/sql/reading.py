@@ -131,12 +131,12 @@ class Found:
         return self
 
     def held(self) -> dict[int, str]:
-        """Which rows a hold covers, each with the first such hold."""
+        """Which rows a hold covers, each with one such hold."""
         covered: dict[int, str] = {}
-        for predicate in reversed(self.broken):
-            covered.update(dict.fromkeys(range(len(self.rows)), predicate.hold))
         for at, predicate in reversed(list(enumerate(self.predicates, self.held_at))):
             covered.update({i: predicate.hold for i, row in enumerate(self.rows) if row[at]})
+        for predicate in reversed(self.broken):
+            covered.update(dict.fromkeys(range(len(self.rows)), predicate.hold))
         return covered
 
     def referred(self, layout: Layout) -> list[int]:

@@ -20,6 +20,7 @@ from retentiond.stores.sql.keys import Part, Parts, is_plain, is_utf8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
 _TWO_DAYS = timedelta(days=2)
+_TOGETHER = 64
 _DIGIT = "[0-9]"
 _TIME = "??????????[ T]??:??:??"
 _FRACTIONS = tuple("." + _DIGIT * n if n else "" for n in (6, 0, 3, 9))
@@ -86,14 +87,20 @@ def bound(part: Part) -> Clause:
 
 
 def among(columns: Sequence[str], keys: Sequence[Parts]) -> list[Clause]:
-    """Conditions that together mean exactly these keys: one for all that JSON can say, one each for the others."""
-    listed = _listed(columns, keys)
-    if _is_said(listed.values[0]):
-        return [listed] if keys else []
-    plain = [parts for parts in keys if all(map(is_plain, parts))]
-    odd = [parts for parts in keys if not all(map(is_plain, parts))]
-    clauses = [_listed(columns, plain)] if plain else []
-    return clauses + [joined(_equal(c, part) for c, part in zip(columns, parts, strict=True)) for parts in odd]
+    """Conditions that together mean exactly these keys, each with an index to look in.
+
+    One column: a list in JSON, and one by one what JSON cannot say. Several: some dozen equalities
+    at a time, because SQLite searches a list of rows by their first column only.
+    """
+    if len(columns) > 1:
+        return [_either(columns, keys[n : n + _TOGETHER]) for n in range(0, len(keys), _TOGETHER)]
+    plain, odd = keys, list[Parts]()
+    text = json.dumps([parts[0] for parts in keys], ensure_ascii=False)
+    if '"' in text and ("\\u0000" in text or not is_utf8(text)):
+        plain, odd = [parts for parts in keys if is_plain(parts[0])], [parts for parts in keys if not is_plain(parts[0])]
+        text = json.dumps([parts[0] for parts in plain], ensure_ascii=False)
+    listed = [Clause(f"{columns[0]} IN (SELECT value FROM json_each(?))", [text])] if plain else []
+    return [*listed, *(_either(columns, [parts]) for parts in odd)]
 
 
 def beyond(columns: Sequence[str], sign: str, parts: Parts) -> Clause:
@@ -107,7 +114,8 @@ def waiting(column: str, start: Start, since: datetime, now: datetime) -> Clause
 
     Numbers compare exactly. Texts compare by their first ten characters: two civil days inside
     the bounds, so that no zone and no offset matters; only common spellings of ISO 8601 are
-    told, whose date SQLite itself finds in the calendar. Whatever is not told is shown.
+    told, whose date SQLite finds in the calendar (adding no days makes it look: without, it gives
+    30 February back). Whatever is not told is shown.
     """
     since = max(since, EARLIEST)
     if start.unit is not None:
@@ -119,7 +127,7 @@ def waiting(column: str, start: Start, since: datetime, now: datetime) -> Clause
         return None
     shapes = " OR ".join(f"{column} GLOB '{shape}'" for shape in _SHAPES)
     return Clause(
-        f"{column} >= ? AND {column} < ? AND date({column}) = substr({column}, 1, 10) AND ({shapes})"
+        f"{column} >= ? AND {column} < ? AND date({column}, '0 days') = substr({column}, 1, 10) AND ({shapes})"
         f" AND instr({column}, char(0)) = 0",
         [first, last],
     )
@@ -134,17 +142,14 @@ def _days(since: datetime, now: datetime) -> tuple[str, str]:
     return first.isoformat(), last.isoformat()
 
 
-def _listed(columns: Sequence[str], keys: Sequence[Parts]) -> Clause:
-    if len(columns) == 1:
-        text = json.dumps([parts[0] for parts in keys], ensure_ascii=False)
-        return Clause(f"{columns[0]} IN (SELECT value FROM json_each(?))", [text])
-    parts = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(columns)))
-    return Clause(f"({', '.join(columns)}) IN (SELECT {parts} FROM json_each(?))", [json.dumps(keys, ensure_ascii=False)])
-
-
-def _is_said(text: str) -> bool:
-    """Whether a list in JSON has only parts that JSON can say (and perhaps says so of too few)."""
-    return '"' not in text or ("\\u0000" not in text and is_utf8(text))
+def _either(columns: Sequence[str], keys: Sequence[Parts]) -> Clause:
+    values = [part for parts in keys for part in parts]
+    if all(value.__class__ is int or is_utf8(str(value)) for value in values):
+        row = " AND ".join([f"{column} = ?" for column in columns])
+        return Clause("(" + " OR ".join([f"({row})"] * len(keys)) + ")", values)
+    rows = [joined(_equal(column, part) for column, part in zip(columns, parts, strict=True)) for parts in keys]
+    either = joined((Clause(f"({row.sql})", row.values) for row in rows), " OR ")
+    return Clause(f"({either.sql})", either.values)
 
 
 def _equal(column: str, part: Part) -> Clause:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
-from retentiond.stores.sql.keys import Kind
+from retentiond.stores.sql.keys import Kind, is_utf8
 from retentiond.stores.sql.spelling import fold, quoted, quoted_names, without_data
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ class Sqlite:
                 why="its journal has to be rolled back first, and looking may not write",
                 do="open it once with its own application, or apply a plan",
             )
-        known = _CODES.get(code & 0xFF)
+        unwritten = code & 0xFF == sqlite3.SQLITE_READONLY and not self.acting
+        known = _CODES.get(sqlite3.SQLITE_CANTOPEN if unwritten else code & 0xFF)
         if known is not None:
             kind, what, why, do = known
             return kind(what, why=why, do=do)
@@ -204,6 +205,13 @@ class Sqlite:
                 found.append(dict(rows))
         return found
 
+    def is_own_collation(self, table: str, column: str, collation: str) -> bool:
+        """Whether a column compares by a collation without being told to, as far as `a`, `A` and a blank show."""
+        name = f"{quoted(table)}.{quoted(column)}"
+        own = f"SELECT x = 'A', x = 'a ' FROM (SELECT {name} AS x FROM {quoted(table)} WHERE 0 UNION ALL SELECT 'a')"
+        told = f"SELECT 'a' COLLATE {quoted(collation)} = 'A', 'a' COLLATE {quoted(collation)} = 'a '"
+        return bool(self.con.execute(own).fetchone() == self.con.execute(told).fetchone())
+
     def row_id(self, table: str) -> str | None:
         """A name that means the row id and no column; None for a table without."""
         rows = self.con.execute("SELECT name FROM pragma_table_xinfo(?)", [table]).fetchall()
@@ -219,22 +227,25 @@ class Sqlite:
     def refuse_text(self, table: str, text: str) -> None:
         """Raises `StoreDenied` unless a text is one whole condition on a table, without parameters.
 
-        It has to parse alone, so that its parentheses are its own, and in parentheses, so that
-        it has no tail. A name in double quotes has to be one: SQLite takes others for text.
+        It has to parse in parentheses, so that it has no tail, and alone, so that its parentheses
+        are its own. A name in double quotes has to be one: SQLite takes others for text.
         """
         self._refuse_names(text, table)
-        for form in (f"\n{text}\n", f"(\n{text}\n)"):
+        for form in (f"(\n{text}\n)", f"\n{text}\n"):
             self._explain(f"SELECT 1 FROM {quoted(table)} WHERE {form}")
 
     def refuse_query(self, query: str) -> None:
-        """Raises `StoreDenied` unless a text is one query, without parameters."""
+        """Raises `StoreDenied` unless a text is one query, without parameters.
+
+        As a derived table first: some pragmas take effect even when they are only explained.
+        """
         self._refuse_names(query, None)
-        for form in (query, f"SELECT 1 FROM (\n{query}\n) WHERE 1"):
+        for form in (f"SELECT 1 FROM (\n{query}\n) WHERE 1", query):
             self._explain(form)
 
     def _explain(self, statement: str) -> None:
         with self.guard():
-            if "\0" in statement or re.match(r"\s*query\s+plan\b", statement, re.IGNORECASE):
+            if "\0" in statement or not is_utf8(statement):
                 raise StoreDenied("the database does not accept a statement", why="it is no SQL")
             self.con.execute("EXPLAIN " + statement).close()
 

@@ -4,16 +4,17 @@ The write lock is taken first, so that nothing can change between comparing and 
 goes only if it has the revision that the plan names, its rule still selects it, no hold's
 predicate is true (or unknown) of it, and no other row refers to it, so that no cascade can take
 along what nobody planned. Then the number of deleted rows must be the number of steps, and
-looking must find none of them; where that fails, or a constraint objects, halves are tried, until
-the odd rows stand alone and the others are gone. What is yielded has been committed.
+looking must find none of them. Where that fails, or a constraint objects, the transaction is
+rolled back and another one tries halves, until the odd rows stand alone and the others are gone.
+What is yielded has been committed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from retentiond.core.outcome import Outcome, Settled
-from retentiond.core.selector import Predicate
 from retentiond.engine.failpoints import reach
 from retentiond.engine.ports import Batch
 from retentiond.errors import StoreDenied, StoreUnavailable
@@ -36,6 +37,10 @@ class SchemaChanged(Exception):
     """The table is not the one that was reflected; nothing was done."""
 
 
+class Odd(Exception):
+    """Not exactly the rows of the batch went; the transaction was rolled back."""
+
+
 class SqlStore(SqlView):
     """A view that can also let go."""
 
@@ -54,44 +59,48 @@ class SqlStore(SqlView):
 
     def _dispose(self, batch: Batch, layout: Layout) -> dict[int, Fate]:
         """What became of the positions that were not let go; the others are gone for good."""
+        try:
+            with self._transaction(layout):
+                fates, going = self._compared(batch, layout)
+                reach("compared")
+                if going and self._odd(layout, [parts for _, parts in going], _of_all(batch)):
+                    raise Odd
+                reach("destroyed")
+        except (Odd, Violated):
+            return self._dispose_singly(batch, layout)
+        return fates
+
+    def _dispose_singly(self, batch: Batch, layout: Layout) -> dict[int, Fate]:
+        """The same, with the odd rows left where they are."""
         going: Sequence[tuple[int, Parts]] = ()
         fates: dict[int, Fate] = {}
         try:
-            with self.database.write():
-                if self.database.schema_version() != layout.table.version:
-                    raise SchemaChanged
-                reach("claimed")
+            with self._transaction(layout):
                 fates, going = self._compared(batch, layout)
                 reach("compared")
-                fates.update(self._let_go(layout, going, [p for p in batch.predicates if p.positions is None]))
+                fates.update(self._let_go(layout, going, _of_all(batch)))
                 reach("destroyed")
         except Violated as violation:
             fates.update({i: (Outcome.FAILED, violation.kind) for i, _ in going})
         return fates
+
+    @contextmanager
+    def _transaction(self, layout: Layout) -> Iterator[None]:
+        with self.database.write():
+            if self.database.schema_version() != layout.table.version:
+                raise SchemaChanged
+            reach("claimed")
+            yield
 
     def _compared(self, batch: Batch, layout: Layout) -> tuple[dict[int, Fate], list[tuple[int, Parts]]]:
         """The fates of the positions that may not go, and the keys of those that may."""
         wanted = layout.keys.parts_of(batch.keys)
         found = self.looked_up(layout, batch.predicates, wanted, self.database.within)
         order = layout.order(found.rows, wanted)
-        spared, revisions = _spared(layout, found, order), found.revisions
-        missing = _CHANGED if len(order) - order.count(None) < len(found.rows) else _GONE
-        fates = _repeated(batch.keys)
-        going: list[tuple[int, Parts]] = []
-        for i, (n, parts, then) in enumerate(zip(order, wanted, batch.revisions, strict=True)):
-            if i in fates:
-                continue
-            if n is None or parts is None:
-                fates[i] = missing
-            elif revisions[n] != then:
-                fates[i] = _CHANGED
-            elif i in spared:
-                fates[i] = spared[i]
-            else:
-                going.append((i, parts))
-        return fates, going
+        fates = _spared(layout, found, order) | _differing(found, order, batch.revisions) | _repeated(batch.keys)
+        return fates, [(i, parts) for i, parts in enumerate(wanted) if i not in fates and parts is not None]
 
-    def _let_go(self, layout: Layout, going: Sequence[tuple[int, Parts]], predicates: Sequence[Predicate]) -> dict[int, Fate]:
+    def _let_go(self, layout: Layout, going: Sequence[tuple[int, Parts]], predicates: Sequence[str]) -> dict[int, Fate]:
         """Deletes what it can; the fates of the rows that did not go."""
         if not going:
             return {}
@@ -103,7 +112,7 @@ class SqlStore(SqlView):
         half = len(going) // 2
         return self._let_go(layout, going[:half], predicates) | self._let_go(layout, going[half:], predicates)
 
-    def _deleted(self, layout: Layout, keys: Sequence[Parts], predicates: Sequence[Predicate]) -> str | None:
+    def _deleted(self, layout: Layout, keys: Sequence[Parts], predicates: Sequence[str]) -> str | None:
         """Deletes exactly these rows, or nothing and says in a word why not."""
         database = self.database
         database.con.execute("SAVEPOINT retentiond")
@@ -118,13 +127,13 @@ class SqlStore(SqlView):
         database.con.execute("RELEASE retentiond")
         return kind
 
-    def _odd(self, layout: Layout, keys: Sequence[Parts], predicates: Sequence[Predicate]) -> str | None:
+    def _odd(self, layout: Layout, keys: Sequence[Parts], predicates: Sequence[str]) -> str | None:
         """Deletes these rows; what is odd about what happened."""
         database, statements = self.database, layout.statements
         with database.guard():
             before = database.con.total_changes
-            named, held = statements.named(keys), [p.sql for p in predicates]
-            deleted = sum(database.con.execute(*statements.delete(n, held)).rowcount for n in named)
+            named = statements.named(keys)
+            deleted = sum(database.con.execute(*statements.delete(n, predicates)).rowcount for n in named)
             if deleted != len(keys) or any(database.one(*statements.left(n)) for n in named):
                 return "still-there"
             if layout.table.quiet and database.con.total_changes - before != deleted:
@@ -132,9 +141,21 @@ class SqlStore(SqlView):
         return None
 
 
+def _differing(found: Found, order: Sequence[int | None], revisions: Sequence[str]) -> dict[int, Fate]:
+    """The positions whose row is not there as the plan has it."""
+    now = [None if n is None else found.revisions[n] for n in order]
+    if now == list(revisions):
+        return {}
+    missing = _CHANGED if len(now) - now.count(None) < len(found.rows) else _GONE
+    pairs = enumerate(zip(now, revisions, strict=True))
+    return {i: missing if there is None else _CHANGED for i, (there, then) in pairs if there != then}
+
+
 def _spared(layout: Layout, found: Found, order: Sequence[int | None]) -> dict[int, Fate]:
-    """The positions whose row is there as it was, but may not go any more."""
+    """The positions whose row may not go any more, whatever its revision."""
     spared: dict[int, Fate] = {}
+    if found.held_at == layout.width and not found.predicates and not found.broken:
+        return spared
     position = {n: i for i, n in enumerate(order) if n is not None}
     told = layout.told_at
     if told is not None:
@@ -155,6 +176,11 @@ def _repeated(keys: Sequence[str]) -> dict[int, Fate]:
         return {}
     first: dict[str, int] = {}
     return {i: _TWICE for i, key in enumerate(keys) if first.setdefault(key, i) != i}
+
+
+def _of_all(batch: Batch) -> list[str]:
+    """The predicates that cover the whole batch, so that deleting may ask them once more."""
+    return [p.sql for p in batch.predicates if p.positions is None]
 
 
 def _settled(size: int, fates: dict[int, Fate]) -> Iterator[Settled]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retentiond.core.policy import TableSelection
 from retentiond.errors import StoreDenied
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """One column of a key. `collation` is that of the index that makes the key unique."""
+    """One column of a key. `collation` is that of the index that makes the key unique, None where it is the column's own."""
 
     name: str
     kind: Kind
@@ -136,7 +136,7 @@ def _key(database: Sqlite, inspector: Inspector, table: str, asked: Sequence[str
     if set(names) != set(primary) and not set(names) <= never_null:
         raise StoreDenied(f"the key of {table} may be NULL", do="name columns that are NOT NULL")
     kinds = database.column_kinds(table)
-    collations = unique[0] if unique else {}
+    collations = {n: c for n, c in (unique[0] if unique else {}).items() if not database.is_own_collation(table, n, c)}
     return tuple(_key_column(n, kinds[n], n == number, collations.get(n), n not in never_null) for n in names)
 
 
@@ -147,23 +147,25 @@ def _key_column(name: str, kind: Kind | None, is_number: bool, collation: str | 
             why="1 and '1' would be two rows with one name, or a fraction has many spellings",
             do="name other columns as `key`",
         )
-    return KeyColumn(name, "integer" if is_number else kind, None if is_number else collation, nullable)
+    return KeyColumn(name, "integer" if is_number else kind, collation, nullable)
 
 
 def _references(database: Sqlite, inspector: Inspector, table: str) -> Iterable[Reference]:
     columns = [c["name"] for c in inspector.get_columns(table)]
+    primary = inspector.get_pk_constraint(table)["constrained_columns"]
     for (_, child), keys in inspector.get_multi_foreign_keys().items():
         for key in keys:
             if fold(key["referred_table"]) == fold(table):
-                yield _reference(database, child, key, lambda name: _found(name, columns, "referred column"), table)
+                referred = [_found(name, columns, "referred column") for name in key["referred_columns"] or primary]
+                yield _reference(database, child, key["constrained_columns"], referred, table)
 
 
-def _reference(database: Sqlite, child: str, key: Any, spelled: Callable[[str], str], table: str) -> Reference:
-    mine = tuple(key["constrained_columns"])
-    referred = tuple(spelled(name) for name in key["referred_columns"])
-    led = [set(list(index)[: len(mine)]) for index in database.indexes(child, unique=False)]
-    indexed = set(mine) in led or mine == (database.row_number(child),)
-    return Reference(child, mine, referred, indexed, fold(child) == fold(table))
+def _reference(database: Sqlite, child: str, columns: Sequence[str], referred: Sequence[str], table: str) -> Reference:
+    if len(columns) != len(referred):
+        raise StoreDenied(f"a foreign key of {child} does not match the key of {table}", do="correct the schema")
+    led = [set(list(index)[: len(columns)]) for index in database.indexes(child, unique=False)]
+    indexed = set(columns) in led or list(columns) == [database.row_number(child)]
+    return Reference(child, tuple(columns), tuple(referred), indexed, fold(child) == fold(table))
 
 
 def index_statement(table: str, columns: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ come or go elsewhere while a scan runs are met as they are when the scan gets th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -75,6 +76,17 @@ class SqlView:
         )
         wanted = json.dumps(list(subjects), ensure_ascii=False)
         yield from self.database.read(lambda: self.database.con.execute(statement, [wanted]).fetchall())
+
+    def identify(self, query: str, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """(column, value as text) of every row of an identity's query; NULL names nobody."""
+        text = query.strip().rstrip(";")
+
+        def run() -> list[tuple[str, str]]:
+            with closing(self.database.con.execute(f"SELECT * FROM (\n{text}\n)", dict(known))) as cursor:
+                names = [column[0] for column in cursor.description]
+                return [(n, str(v)) for row in cursor for n, v in zip(names, row, strict=True) if v is not None]
+
+        yield from self.database.read(run)
 
     def warnings(self, scope: Scope) -> Sequence[str]:
         layout = self.layout(scope)

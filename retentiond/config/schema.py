@@ -1,0 +1,274 @@
+"""The shapes as JSON Schema (draft 2020-12), for editors that complete and check YAML.
+
+An editor that knows a schema shows what each key means while somebody types it, and marks a key
+that there is not. The schema is made of the shapes, so that it cannot forget one; what pydantic
+cannot know is put right here: unions are written out (each way of `start` with its own companions),
+defaults stand as a person would write them, and an empty value is never one of the choices.
+
+It says less than `check`, never more: what the program accepts in the spelling of the documentation,
+the schema accepts. It cannot know names (of stores, events, fields), zones, overlaps or promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from retentiond.config.reading import Shape
+from retentiond.config.reading import schema as of_shape
+from retentiond.config.shapes import Basis, CategoryShape, SettingsShape, Text
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+_UNITS = "([Mm]inute|[Hh]our|[Dd]ay|[Ww]eek|[Mm]onth|[Yy]ear)s?"
+_PERIOD = {"pattern": rf"^\s*([Ii]mmediately|[Ff]orever|P[0-9TYMWDH]+|[0-9]+ ?{_UNITS}(\s+[0-9]+ ?{_UNITS})*)\s*$"}
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_DAYS = "(mon|tues|wednes|thurs|fri|satur|sun)day"
+_SCHEDULE = {
+    "pattern": rf"^\s*(every\s+[1-9][0-9]*\s+(minute|hour|day)s?|daily\s+at\s+{_CLOCK}|weekly\s+on\s+{_DAYS}\s+at\s+{_CLOCK})\s*$"
+}
+_NAMED = {"propertyNames": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"}}
+_EVERYTHING = {"pattern": r"^yes, every item in \S"}
+_TEXTS = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string", "minLength": 1}}
+_PLACE = {"type": "string", "minLength": 1}
+_SECRET = {"$ref": "#/$defs/secret"}
+
+_COMPANIONS: Mapping[str, tuple[str, ...]] = {"column": ("zone", "unit"), "path": ("zone",), "event": ("by",)}
+"""What may stand in a `start` beside each source of it; `by` must."""
+
+_CLOCKS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("start", "retention_period"), ("generations", "forbid")),
+    (("start", "generations"), ("forbid", "retention_period", "deletion_period")),
+    (("forbid",), ("generations", "start", "retention_period", "deletion_period", "minimum")),
+)
+"""What tells a rule when an item may go: the keys that are needed for it, and those that mean nothing beside them."""
+
+_COUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["all"]}]}
+_COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+
+_PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("category", "lawful_basis"): {"enum": sorted({*get_args(Basis), *(b.replace("_", " ") for b in get_args(Basis))})},
+    ("category", "events"): _NAMED,
+    ("category", "rules"): {"minProperties": 1, **_NAMED},
+    ("limit", "items"): {"type": "integer", "minimum": 1, "default": 10_000, "examples": [5000]},
+    ("limit", "share"): {"pattern": "^([1-9][0-9]?|100) ?%$", "default": "25%"},
+    ("limit", "bytes"): {"default": "100 GiB"},
+    ("event", "settle"): _PERIOD,
+    ("event", "recorded"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
+    ("path selection", "everything"): _EVERYTHING,
+    ("table selection", "everything"): _EVERYTHING,
+    ("table selection", "where"): {"type": ["string", "integer", "boolean"]},
+    ("table selection", "key"): {"anyOf": [{"type": "string", "minLength": 1}, _TEXTS]},
+    ("table selection", "children"): {"anyOf": [{"enum": ["forbid", "reflect"]}, _TEXTS]},
+    ("rule", "everything"): _EVERYTHING,
+    ("rule", "retention_period"): _PERIOD,
+    ("rule", "deletion_period"): _PERIOD,
+    ("rule", "minimum"): {"examples": [{"period": "6 years", "mandate": "Companies Act 2006 s. 388"}]},
+    ("rule", "subject"): {"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"}},
+    **{("generations rule", key): _COUNT for key in _COUNTS},
+    ("generations rule", "within"): _PERIOD,
+    ("minimum", "period"): _PERIOD,
+    ("schedule", "cron"): {"pattern": r"^\s*\S+(\s+\S+){4}\s*$"},
+    ("configuration file", "stores"): {
+        "minProperties": 1,
+        **_NAMED,
+        "additionalProperties": {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in ("files-store", "sql-store", "other-store")]},
+    },
+    ("configuration file", "identities"): {
+        **_NAMED,
+        "examples": [{"by-email": {"store": "pbx", "query": "SELECT id AS customer FROM customers WHERE email = :email"}}],
+    },
+    ("configuration file", "notify"): {"maxItems": 0},
+    ("audit setting", "anchors"): {"maxItems": 0},
+    ("audit setting", "signing_key"): {"anyOf": [_PLACE, _SECRET]},
+    ("audit setting", "reference_keys"): _PLACE,
+    ("sql store", "password"): {"anyOf": [_SECRET]},
+    ("sql store", "lock_timeout"): {"type": ["string", "number"]},
+    ("sql store", "statement_timeout"): {"type": ["string", "number"]},
+}
+"""By kind of thing and key, what is said of it besides or instead; None takes a word away."""
+
+
+class FilesStoreShape(Shape):
+    """A tree of local files."""
+
+    called: ClassVar[str] = "files store"
+    type: Literal["files"] = Field(description="The kind of store.", examples=["files"])
+    path: Text = Field(description="The root of the tree; no link, and not the root of a system.", examples=["/srv/desk"])
+    location: Text = Field(description="The country in which the data lies.", examples=["GB"])
+    zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
+
+
+class SqlStoreShape(Shape):
+    """The tables of a SQLite database."""
+
+    called: ClassVar[str] = "sql store"
+    type: Literal["sql"] = Field(description="The kind of store.", examples=["sql"])
+    url: Text = Field(
+        description="The database: three slashes before a relative path, four before an absolute one.",
+        examples=["sqlite:///shop.db"],
+    )
+    location: Text = Field(description="The country in which the data lies.", examples=["GB"])
+    zone: Text = Field("", description="The zone of times without one.", examples=["UTC"])
+    lock_timeout: Any = Field(None, description="How long to wait for a locked database; default: 5 s.", examples=["5 s"])
+    statement_timeout: Any = Field(
+        None, description="The longest that one statement may take; default: no bound.", examples=["30 s"]
+    )
+
+
+STORES: tuple[type[Shape], ...] = (FilesStoreShape, SqlStoreShape)
+"""The options of the kinds of store that come with the program; each kind judges its own when they are read."""
+
+_FURTHER: Mapping[str, Any] = {
+    "other-store": {
+        "type": "object",
+        "title": "other store",
+        "description": "A kind of store that a plugin brings; it judges its own options.",
+        "properties": {
+            "type": {
+                "type": "string",
+                "not": {"enum": ["files", "sql", "s3", "sftp", "mail"]},
+                "description": "The kind of store.",
+                "examples": ["memory"],
+            },
+            "location": {"type": "string", "minLength": 1, "description": "The country of the data.", "examples": ["GB"]},
+        },
+        "required": ["type", "location"],
+    },
+    "secret": {
+        "title": "secret",
+        "description": "Where a secret is found; none is ever written down.",
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {kind: {"type": "string", "minLength": 1, "description": words, "examples": [example]}},
+                "required": [kind],
+                "additionalProperties": False,
+            }
+            for kind, words, example in (
+                ("credential", "A name in systemd's credential directory.", "pbx"),
+                ("env", "A variable of the environment.", "PBX_PASSWORD"),
+                ("file", "A path.", "/etc/retentiond/pbx.password"),
+            )
+        ],
+    },
+}
+
+
+def category() -> dict[str, Any]:
+    """The schema of a category: of each `*.yaml` in the policies' folder."""
+    return _whole(CategoryShape, "A category of retentiond")
+
+
+def settings() -> dict[str, Any]:
+    """The schema of `retentiond.yaml`."""
+    found = _whole(SettingsShape, "The configuration of retentiond")
+    stores = {_word(shape): _put_right(_tidy(of_shape(shape)), shape) for shape in STORES}
+    found["$defs"] |= {**stores, **_FURTHER}
+    return found
+
+
+def _whole(shape: type[Shape], title: str) -> dict[str, Any]:
+    raw = of_shape(shape)
+    shapes = {one.__name__: one for one in _shapes(Shape)}
+    names = {name: _word(one) for name, one in shapes.items()}
+    found = raw.pop("$defs", {})
+    definitions = {names[name]: _put_right(_tidy(found[name]), shapes[name]) for name in found}
+    top = _put_right(_tidy(raw), shape)
+    _write_out(top, definitions)
+    renamed: dict[str, Any] = _renamed({"$schema": DRAFT, **top, "title": title, "$defs": definitions}, names)
+    return renamed
+
+
+def _word(shape: type[Shape]) -> str:
+    """What a kind of thing is called where no space may stand."""
+    return shape.called.replace(" ", "-")
+
+
+def _shapes(shape: type[Shape]) -> list[type[Shape]]:
+    return [one for child in shape.__subclasses__() for one in (child, *_shapes(child))]
+
+
+def _tidy(node: dict[str, Any]) -> dict[str, Any]:
+    """A schema without made-up titles, without `null` among the choices, and without empty defaults."""
+    tidy = {key: value for key, value in node.items() if key != "title"}
+    if "default" in tidy and tidy["default"] in (None, "", [], {}, "**"):
+        del tidy["default"]
+    for key in ("items", "additionalProperties"):
+        if isinstance(tidy.get(key), dict):
+            tidy[key] = _tidy(tidy[key])
+    if "properties" in tidy:
+        tidy["properties"] = {key: _tidy(value) for key, value in tidy["properties"].items()}
+    if "anyOf" in tidy:
+        choices = [_tidy(choice) for choice in tidy.pop("anyOf") if choice != {"type": "null"}]
+        tidy = choices[0] | tidy if len(choices) == 1 else {"anyOf": choices} | tidy
+    return tidy
+
+
+def _put_right(definition: dict[str, Any], shape: type[Shape]) -> dict[str, Any]:
+    definition["title"] = shape.called
+    for key, node in definition.get("properties", {}).items():
+        right = _PUT_RIGHT.get((shape.called, key), {})
+        node["description"] = shape.model_fields[key].description
+        if "anyOf" in right or "enum" in right:
+            node.pop("type", None)
+        node.update(right)
+        if any(choice.get("type") == "integer" for choice in node.get("anyOf", ())):
+            node["examples"] = [int(e) if str(e).isdecimal() else e for e in node["examples"]]
+        for word in [word for word, value in node.items() if value is None]:
+            del node[word]
+    return definition
+
+
+def _write_out(top: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> None:
+    """The unions of a category, each alternative with the keys that it has and must have."""
+    if "schedule" in definitions:
+        for choice in top["properties"]["schedule"]["anyOf"]:
+            if choice.get("type") == "string":
+                choice.update(_SCHEDULE)
+    if "start" in definitions:
+        definitions["start"] = _starts(definitions["start"])
+    if "event" in definitions:
+        definitions["event"]["anyOf"] = [{"required": ["store", "query"]}, {"required": ["recorded"]}]
+    if "rule" in definitions:
+        known = definitions["rule"]["properties"]
+        definitions["rule"]["anyOf"] = [
+            {"required": list(keys), "not": _any_of(strangers)} for keys, strangers in _CLOCKS if known.keys() >= set(keys)
+        ]
+    if "generations-rule" in definitions:
+        definitions["generations-rule"] |= _any_of([*_COUNTS, "within"])
+
+
+def _any_of(keys: Iterable[str]) -> dict[str, Any]:
+    """That at least one of these keys is there."""
+    return {"anyOf": [{"required": [key]} for key in keys]}
+
+
+def _starts(definition: dict[str, Any]) -> dict[str, Any]:
+    """Each source of a start by itself, with what may stand beside it."""
+    known = definition["properties"]
+    further = {key for companions in _COMPANIONS.values() for key in companions}
+    alternatives = []
+    for source in (key for key in known if key not in further):
+        beside = _COMPANIONS.get(source, ("zone",))
+        alternatives.append(
+            {
+                "type": "object",
+                "description": known[source]["description"],
+                "properties": {key: known[key] for key in (source, *beside)},
+                "required": [source, *(key for key in beside if key == "by")],
+                "additionalProperties": False,
+            }
+        )
+    return {"title": definition["title"], "description": definition["description"], "anyOf": alternatives}
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """The same with each reference to a shape under the name that people know the thing by."""
+    if isinstance(node, dict):
+        node = {key: _renamed(value, names) for key, value in node.items()}
+        name = str(node.get("$ref", "")).removeprefix("#/$defs/")
+        return node | {"$ref": f"#/$defs/{names[name]}"} if name in names else node
+    return [_renamed(one, names) for one in node] if isinstance(node, list) else node

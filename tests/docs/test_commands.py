@@ -1,0 +1,138 @@
+"""docs/commands.md has every command with every option, and the form of each JSON answer is the one that it shows."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import click
+import pytest
+
+from retentiond.cli.front import COMMANDS, retentiond
+from tests.docs.test_readme import ROOT
+from tests.world import World
+
+PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+COMMON = {"--config", "--json", "--verbose", "--help", "-h"}
+SECTIONS = {
+    re.match(r"((?:[a-z]+ ?)+)", title)[1].strip(): (title, body)
+    for title, body in re.findall(r"^### `retentiond ([^`]+)`\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
+}
+
+
+def found_in(group, path=()):
+    """Every command that does something, by its name on the line; `plan make` is what `plan` alone does."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from found_in(command, (*path, name))
+        else:
+            yield " ".join(path if name == "make" else (*path, name)), command
+
+
+def commands():
+    return list(found_in(retentiond))
+
+
+def options(command):
+    return {opt for param in command.params if isinstance(param, click.Option) for opt in param.opts} - COMMON
+
+
+def test_every_command_has_its_section_and_no_other():
+    assert sorted(SECTIONS) == sorted(name for name, _ in commands())
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])
+def test_every_option_has_its_line_and_no_other(name, command):
+    shown = set(re.findall(r"^\| `(--[a-z-]+)", SECTIONS[name][1], re.MULTILINE))
+    assert shown == options(command)
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])
+def test_every_argument_stands_in_the_title(name, command):
+    arguments = [param for param in command.params if isinstance(param, click.Argument)]
+    words = SECTIONS[name][0].removeprefix(name).split()
+    assert len(words) == len(arguments)
+    assert [word.startswith("[") for word in words] == [not param.required for param in arguments]
+
+
+def test_the_options_of_every_command_stand_on_the_page():
+    shown = set(re.findall(r"`(-[a-z-]+)[ `]", PAGE.partition("## Options of every command")[2].partition("## Exit codes")[0]))
+    assert shown >= COMMON
+
+
+def test_what_is_not_there_yet_is_not_there():
+    """A command that somebody builds moves from the last section to one of its own."""
+    names = re.findall(r"`([a-z]+(?: [a-z]+)*)`", PAGE.partition("## What is not there yet")[2])
+    there = {name for name, _ in commands()} | set(COMMANDS)
+    assert len(names) > 8
+    assert there.isdisjoint(names)
+
+
+# The JSON answers, compared with those of a small world
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What each command answers with `--json`, by its name."""
+    folder = tmp_path_factory.mktemp("answers")
+    world = World(folder / "w", files=3, rows=3)
+    category = world.folder / "policies.d" / "calls.yaml"
+    category.write_text(category.read_text().replace("rules:", "events:\n  contract-ended: {recorded: yes}\nrules:", 1))
+    place = ("hold", "place", "CASE-7", "--reason", "a claim", "--mandate", "m", "--path", world.held_file)
+    found = {"check": world.run("check"), "init": world.run("init", str(folder / "shop"))}
+    found["hold place"] = world.run(*place)
+    found["plan"] = world.run("plan")
+    name = found["plan"]["plan"]
+    found |= {"plans": world.run("plans"), "plan show": world.run("plan", "show", name)}
+    found |= {"hold list": world.run("hold", "list"), "explain": world.run("explain", "recordings", world.held_file)}
+    found["event record"] = world.run("event", "record", "contract-ended", "1017")
+    found |= {"event list": world.run("event", "list")}
+    found["event withdraw"] = world.run("event", "withdraw", "contract-ended", "1017")
+    found["approve"] = world.run("approve", "calls", "--yes")
+    found |= {"apply": world.run("apply", name), "runs": world.run("runs"), "clock": world.run("clock")}
+    found["hold release"] = world.run("hold", "release", "CASE-7", "--reason", "settled")
+    found |= {"audit show": world.run("audit", "show", "--type", "hold-released")}
+    found["audit lookup"] = world.run("audit", "lookup", "recordings", world.due_files[0])
+    found |= {"audit verify": world.run("audit", "verify"), "audit export": world.run("audit", "export", str(folder / "copy"))}
+    return found
+
+
+def differences(shown, actual, at="$"):
+    """Where an answer is not of the form that the page shows. An empty mapping or list, and null, stand for any of their kind."""
+    if isinstance(shown, dict) and isinstance(actual, dict):
+        if not shown:
+            return []
+        others = [f"{at}: {sorted(shown.keys() ^ actual.keys())}"] if shown.keys() != actual.keys() else []
+        return others + [d for key in shown.keys() & actual.keys() for d in differences(shown[key], actual[key], f"{at}.{key}")]
+    if isinstance(shown, list) and isinstance(actual, list):
+        return differences(shown[0], actual[0], f"{at}[0]") if shown and actual else []
+    same = shown is None or actual is None or type(shown) is type(actual)
+    return [] if same else [f"{at}: {type(shown).__name__} is shown, {type(actual).__name__} is answered"]
+
+
+@pytest.mark.parametrize("name", sorted(set(SECTIONS) - {"demo", "schema"}))
+def test_the_answer_has_the_form_that_the_page_shows(name, answers):
+    shown = re.search(r"^```json\n(.*?)^```", SECTIONS[name][1], re.DOTALL | re.MULTILINE)
+    assert shown, "no answer is shown"
+    assert differences(json.loads(shown[1]), answers[name]) == []
+
+
+def test_an_error_has_the_form_that_the_page_shows(answers, tmp_path):
+    shown = json.loads(re.search(r"^```json\n(\{\"errors\".*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1])
+    world = World(tmp_path / "w", files=1, rows=1)
+    assert differences(shown, world.run("plan", "nothing-of-the-kind", code=2)) == []
+
+
+def test_every_code_of_an_error_stands_on_the_page():
+    from retentiond import errors
+
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RetentiondError)]
+    listed = PAGE.partition("`code` is one of")[2].partition("\n\n")[0]
+    assert {kind.code for kind in kinds} - {"error"} <= set(re.findall(r"`([a-z-]+)`", listed))
+
+
+def test_samples_are_of_this_century():
+    """Times in samples look like times."""
+    for text in re.findall(r'"(2\d{3}-[^"]*)"', PAGE):
+        assert datetime.fromisoformat(text).tzinfo in (UTC, None), text
