@@ -61,7 +61,7 @@ def place(hold_id: str, reason: str, mandate: str, dry_run: bool, review_on: str
 def _pair(word: str) -> tuple[str, str]:
     kind, sign, value = word.partition("=")
     if not (kind and sign and value):
-        raise UsageError(f"'{word}' names nobody", why="a subject is an identifier kind and its value", do="write customer=42")
+        raise UsageError("a --subject names nobody", why="a subject is an identifier kind and its value", do="write customer=42")
     return kind, value
 
 

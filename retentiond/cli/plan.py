@@ -12,6 +12,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, moment, options, progress, say
 from retentiond.cli.front import common, row
+from retentiond.cli.plan_diff import diff
 from retentiond.core.plan import refusal_json, written
 from retentiond.errors import UsageError
 
@@ -135,3 +136,6 @@ def show(plan_name: str, limit: int) -> None:
     )
     if len(rows) < found.header.total:
         say(f"… {found.header.total - len(rows):,} more steps (--limit 0 shows all)")
+
+
+plan.add_command(diff)

@@ -41,6 +41,8 @@ def tell_header(name: str, header: Header) -> None:
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> None:
     """The table of a plan: what is due, and how much stays; then why, where it is for more than time."""
+    if not rows:
+        return
     table(
         ("rule", "due", "overdue", "waiting", "other", "bytes", "oldest"),
         [
