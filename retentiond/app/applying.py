@@ -23,7 +23,6 @@ from retentiond.engine.ports import PAGE, Batch, Stop, Store, View
 from retentiond.engine.setwise import SecondLook, Together
 from retentiond.errors import (
     ClockStepped,
-    NotApproved,
     PlanRefused,
     PlanUnusable,
     RetentiondError,
@@ -161,7 +160,10 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     references = house.references(year)
     for category in allowed:
         house.reference_keys.key(year, category)
+    for rule in (r for category in allowed for r in house.rulebook.categories[category].rules if r.action.needs_key):
+        house.anonymise_key(rule.store)
     run = house.runs.begin(plan.name, allowance, allowed)
+    publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
     executor = Executor(lambda name: _store_of(house, plan, name), journal, Happenings(house), house.holds.current, stop)
     applied = Applied(plan.name, run)
@@ -211,8 +213,9 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
                 bench = benches[category, rule] = bench_of(house, category, rule)
                 if bench.rule.generations is not None:
                     looks[category, rule] = second_look(house, category, bench.rule)
+            key = house.anonymise_key(bench.rule.store) if bench.rule.action.needs_key else b""
             for run in contiguous(list(steps)):
-                yield work(bench, run, looks.get((category, rule)))
+                yield work(bench, run, looks.get((category, rule)), key)
 
 
 def bench_of(house: House, category: str, rule: str) -> Bench:
@@ -233,7 +236,7 @@ def second_look(house: House, category: str, rule: Rule) -> SecondLook:
     return SecondLook(look)
 
 
-def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None) -> Work:
+def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None, key: bytes = b"") -> Work:
     """A batch of these steps."""
     batch = Batch(
         steps[0].n,
@@ -242,6 +245,7 @@ def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None) -
         [s.key for s in steps],
         [s.revision for s in steps],
         store=steps[0].store,
+        key=key,
     )
     return Work(bench, batch, again=again)
 
@@ -256,27 +260,3 @@ def contiguous(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
         if i == len(steps) or steps[i].n != steps[i - 1].n + 1:
             yield steps[start:i]
             start = i
-
-
-def require_approval(house: House, names: Sequence[str]) -> None:
-    """`NotApproved` unless each category may be enforced as it stands without a person at hand."""
-    approvals = house.memory.approvals()
-    for category in house.categories(names):
-        if category.approval == "none":
-            continue
-        if category.approval == "always":
-            raise NotApproved(
-                f"the category {category.name} wants a person for every plan",
-                why="approval: always",
-                do="retentiond plan, then retentiond apply PLAN",
-            )
-        found = approvals.get(category.name)
-        if found is None or found.revoked:
-            why = "its approval was revoked" if found else "it was never approved"
-        elif found.rulebook != house.rulebook.digest([category.name]):
-            why = "it has changed since it was approved"
-        else:
-            continue
-        raise NotApproved(
-            f"the category {category.name} is not approved as it stands", why=why, do=f"retentiond approve {category.name}"
-        )

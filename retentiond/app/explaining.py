@@ -8,10 +8,11 @@ from datetime import datetime
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
+from retentiond.app.judging import ready
 from retentiond.core.item import Page
 from retentiond.core.ladder import Bench, Judgement, climb, judge
 from retentiond.core.policy import Category, Rule
-from retentiond.engine.pipeline import bench_for, scope_for, together, with_events
+from retentiond.engine.pipeline import scope_for, together, with_events
 from retentiond.engine.ports import OUTSIDE, Scope
 from retentiond.errors import StoreUnavailable, UsageError
 
@@ -43,7 +44,7 @@ def explain(house: House, store: str, key: str) -> list[Explained]:
 
 
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
-    bench = bench_for(category, rule, house.rulebook.zone, house.now, house.registers().holds)
+    bench = ready(house, category, rule, house.now, house.registers().holds)
     scope = scope_for(bench, everything=True)
     page = house.view(rule.store).probe(scope, [key])
     if page.revisions[0] is None:
@@ -51,7 +52,7 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
     if page.doubts.get(0) == OUTSIDE:
         return Explained(category.name, rule.name, present=True, selected=False, verdict="unselected", reason=OUTSIDE)
     page = with_events(page, bench, Happenings(house), acting=False)
-    if rule.generations is not None:
+    if rule.generations is not None and 0 not in page.done:
         return _explain_beside_others(house, page, scope, bench)
     rungs = _default_last([(rung.name, reason) for rung, reason in climb(page, bench)])
     verdict, reason = _verdict(judge(page, bench), rungs)

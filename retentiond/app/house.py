@@ -69,6 +69,7 @@ class House:
         self.clock = clock
         self.now: datetime = clock().now
         self._open = ExitStack()
+        self._anonymise_master: bytes | None = None
         self._views: dict[str, View] = {}
         self._stores: dict[str, Store] = {}
 
@@ -194,6 +195,15 @@ class House:
             return made[category, store]
 
         return of
+
+    def anonymise_key(self, store: str) -> bytes:
+        """The key of one store's hashes, made on first need and the same in every year."""
+        from retentiond.core.anonymise import derive
+        from retentiond.ledger.state import AnonymiseKey
+
+        if self._anonymise_master is None:
+            self._anonymise_master = AnonymiseKey(self.directory.reference_keys, self.ledger).master(self.now.year)
+        return derive(self._anonymise_master, store)
 
     # The stores
 

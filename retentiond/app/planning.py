@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
+from retentiond.app.judging import as_it_was, ready
 from retentiond.core.ladder import Judgement
 from retentiond.core.limits import Past, Refusal, Tally, judge_limits, trips, words
 from retentiond.core.plan import Header, RuleCounts
 from retentiond.core.policy import Category, Rule
 from retentiond.core.registers import Registers
-from retentiond.engine.pipeline import Surveyed, bench_for, draft, scope_for, survey
+from retentiond.core.versions import Change
+from retentiond.engine.pipeline import Surveyed, draft, scope_for, survey
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.ledger.plans import PlanWriter
 
@@ -37,6 +39,7 @@ class Planned:
     counts: list[RuleCounts] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unseen: dict[str, RetentiondError] = field(default_factory=dict)
+    changes: dict[tuple[str, str], Change] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -46,8 +49,10 @@ class Planned:
 class _Planner:
     """One planning: what it reads once and what it gathers."""
 
-    def __init__(self, house: House, at: datetime | None, *, stays: bool, progress: Progress) -> None:
+    def __init__(self, house: House, at: datetime | None, *, stays: bool, compare: bool, progress: Progress) -> None:
         self.house, self.forecast, self.stays, self.progress = house, at is not None, stays, progress
+        self.compare = compare
+        self.changes: dict[tuple[str, str], Change] = {}
         self.now = at or house.now
         self.registers: Registers = house.holds.current()
         self.step = house.ledger.watch_clock()
@@ -74,9 +79,13 @@ class _Planner:
     def _survey(self, category: Category, rule: Rule, writer: PlanWriter) -> Surveyed:
         view = self.house.view(rule.store)
         self.places[rule.store] = view.place
-        bench = bench_for(category, rule, self.house.rulebook.zone, self.now, self.registers.holds)
-        scope = scope_for(bench, everything=self.stays)
+        bench = ready(self.house, category, rule, self.now, self.registers.holds)
+        approved = self.house.memory.approved_meaning(category.name) if self.compare else None
+        scope = scope_for(bench, everything=self.stays or approved is not None)
         pages = self._watched(survey(view, scope, bench, self.events), f"{category.name}/{rule.name}")
+        if approved is not None:
+            change = self.changes[category.name, rule.name] = Change()
+            pages = change.watch(pages, as_it_was(category, bench, approved))
         return draft(pages, bench, writer, stays=self.stays)
 
     def _watched(self, pages: Iterator[Judgement], what: str) -> Iterator[Judgement]:
@@ -121,15 +130,17 @@ def make_plan(
     *,
     at: datetime | None = None,
     stays: bool = False,
+    compare: bool = False,
     progress: Progress = silent,
 ) -> Planned:
     """Plans these categories (all when none is named), seals and registers the plan.
 
-    `at` judges as of another time; such a plan cannot be applied and feeds no memory.
+    `at` judges as of another time; such a plan cannot be applied and feeds no memory. `compare`
+    says what becomes newly due and no longer due against the approved version of each category.
     """
     categories = house.categories(names)
     chosen = sorted(category.name for category in categories)
-    planner = _Planner(house, at, stays=stays, progress=progress)
+    planner = _Planner(house, at, stays=stays, compare=compare, progress=progress)
     if not planner.step:
         house.plans.clear_old(int(house.now.timestamp() * 1_000_000))
     load_rulebook(house)
@@ -155,10 +166,12 @@ def make_plan(
     house.plans.register(header)
     if not planner.forecast:
         planner.remember()
-    return Planned(header, planner.counts, planner.warnings, planner.unseen)
+    return Planned(header, planner.counts, planner.warnings, planner.unseen, planner.changes)
 
 
 def load_rulebook(house: House) -> None:
     """Notes the rulebook in force, with an entry when it has changed."""
     book = house.rulebook
-    house.memory.load_rulebook(book.digest(book.categories), {name: book.digest([name]) for name in book.categories})
+    digests = {name: book.digest([name]) for name in book.categories}
+    meanings = {name: category.meaning() for name, category in book.categories.items()}
+    house.memory.load_rulebook(book.digest(book.categories), digests, meanings)

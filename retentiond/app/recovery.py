@@ -2,7 +2,7 @@
 
 An open intent is never acted on. Its items are looked at in their store: still there in their
 revision means that nothing happened, absent means disposed (marked as inferred), another
-revision means changed. Where the store cannot be reached, the intent stays open and its items
+revision means changed; a row that was to be anonymised is looked at by what its columns hold. Where the store cannot be reached, the intent stays open and its items
 are unknown until a later look. This happens also when the plan is stale or expired.
 """
 
@@ -13,6 +13,7 @@ from collections import Counter
 from retentiond.app.house import House
 from retentiond.core.ladder import Bench
 from retentiond.core.outcome import Outcome, Settled
+from retentiond.core.policy import Action
 from retentiond.engine.codec import Step
 from retentiond.engine.executor import inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_for
@@ -57,10 +58,17 @@ def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
         if store.place != plan.header.places[intent.store]:
             return None
         keys, revisions = [s.key for s in steps], [s.revision for s in steps]
-        batch = Batch(intent.steps[0], scope_for(bench, everything=True), bench.rule.action, keys, revisions, store=intent.store)
+        action = _planned(steps[0], bench)
+        batch = Batch(intent.steps[0], scope_for(bench, everything=True), action, keys, revisions, store=intent.store)
         return inferred_fates(store, batch, range(len(steps)))
     except (StoreUnavailable, StoreDenied):
         return None
+
+
+def _planned(step: Step, bench: Bench) -> Action:
+    """What the plan meant to do, which the rule of today may not."""
+    action = bench.rule.action
+    return action if action.kind == step.action else Action("anonymise" if step.action == "anonymise" else "delete")
 
 
 def _bench(house: House, intent: OpenIntent) -> Bench | None:

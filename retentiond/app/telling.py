@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from retentiond.app.house import House
-from retentiond.app.planning import Planned, make_plan
 from retentiond.core.item import ENCODED, Page, raw_of
 from retentiond.core.ladder import Bench
 from retentiond.core.pattern import compile_pattern
@@ -179,17 +178,3 @@ def _declared(house: House, name: str) -> None:
             why="it is not declared as recorded",
             do="write `recorded: yes` beside its query",
         )
-
-
-def preview(house: House, name: str) -> Planned:
-    """What a category would do if it were enforced now."""
-    return make_plan(house, [name])
-
-
-def approve(house: House, name: str, by: str, planned: Planned) -> None:
-    """Lets the daemon enforce this version; the places and populations that were seen are accepted with it."""
-    category = house.categories([name])[0]
-    house.memory.approve(name, house.rulebook.digest([name]), category.meaning(), by, house.word)
-    for store, place in planned.header.places.items():
-        house.memory.accept_place(store, house.definition(store), place, house.word)
-    house.memory.saw({(c.category, c.rule): c.scanned for c in planned.counts})

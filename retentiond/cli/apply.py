@@ -82,16 +82,15 @@ def _plan(
     """
     if plan_name:
         return at_home.plans.find(plan_name), "person", {}
-    from retentiond.app.applying import require_approval
-    from retentiond.app.planning import make_plan
+    from retentiond.app.approving import plan_approved, require_unchanged
 
-    require_approval(at_home, categories)
     if over_limits:
+        require_unchanged(at_home, categories)
         plan = at_home.plans.find(over_limits)
         if sorted(set(categories)) != list(plan.header.categories):
             raise UsageError("--over-limits names a plan of other categories", do=f"retentiond plan {' '.join(categories)}")
         return plan, "approval", {}
-    planned = make_plan(at_home, categories)
+    planned = plan_approved(at_home, categories)
     return at_home.plans.find(planned.name), "approval", planned.unseen
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import getpass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from retentiond.cli import complete
 from retentiond.cli.desk import agreed, answer, house, options, progress, say
 from retentiond.cli.front import common
+from retentiond.cli.render import day, size
 
 if TYPE_CHECKING:
     from retentiond.app.planning import Planned
+    from retentiond.core.versions import Change
 
 
 @click.command()
@@ -26,8 +28,8 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
 
     The name is recorded as stated: in clear in the ledger, as a keyed reference in the log.
     """
-    from retentiond.app.planning import make_plan
-    from retentiond.app.telling import approve as approve_category
+    from retentiond.app.approving import approve as approve_category
+    from retentiond.app.approving import changes_of, preview
     from retentiond.app.trail import publish
 
     who = by or getpass.getuser()
@@ -39,7 +41,7 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
             _told(category, "revoked" if revoked else "there was no approval to revoke")
             return 0
         with progress(None) as seen:
-            planned = make_plan(at_home, [category], progress=seen)
+            planned = preview(at_home, category, seen)
         publish(at_home)
         if planned.unseen:
             raise next(iter(planned.unseen.values()))
@@ -47,6 +49,7 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
             from retentiond.cli.plan_words import tell_header
 
             tell_header(planned.name, planned.header)
+            _tell_changes(changes_of(planned))
             say()
         agreed(f"Let the daemon enforce '{category}' as it stands?", yes=yes)
         approve_category(at_home, category, who, planned)
@@ -55,10 +58,30 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
     return 0
 
 
+def _tell_changes(changes: dict[tuple[str, str], Change]) -> None:
+    """What the change since the last approval comes to."""
+    for (category, rule), change in changes.items():
+        for what, amount in (("newly due", change.newly), ("no longer due", change.no_longer)):
+            if amount.items:
+                oldest = f", oldest {day(amount.oldest)}" if amount.oldest else ""
+                where = f"{category}/{rule}: {amount.items:,} items, {size(amount.bytes)}{oldest}"
+                say(f"  {what} against the approved version: {where}")
+
+
 def _told(category: str, what: str, planned: Planned | None = None) -> None:
     if options().json:
         from retentiond.cli.plan import as_json
 
-        answer({"category": category, "state": what} | ({"plan": as_json(planned)} if planned else {}))
+        more = {"plan": as_json(planned), "changes": _changes_json(planned)} if planned else {}
+        answer({"category": category, "state": what} | more)
     else:
         say(f"{category}: {what}.")
+
+
+def _changes_json(planned: Planned) -> list[dict[str, Any]]:
+    from retentiond.cli.plan_diff import amount_json
+
+    return [
+        {"category": c, "rule": r, "newly_due": amount_json(change.newly), "no_longer_due": amount_json(change.no_longer)}
+        for (c, r), change in planned.changes.items()
+    ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
 from retentiond.cli.render import day, short, size, table
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command(name="diff")
-@click.argument("old", metavar="OLD")
-@click.argument("new", metavar="NEW")
+@click.argument("old", metavar="OLD", shell_complete=complete.plans_or_files)
+@click.argument("new", metavar="NEW", shell_complete=complete.plans_or_files)
 @click.option("--limit", default=5, show_default=True, help="So many keys at the most on each side of a rule.")
 @common
 def diff(old: str, new: str, limit: int) -> None:

@@ -38,7 +38,7 @@ def generations_of(rule: Reading[RuleShape], pattern: PathPattern | None, found:
     before = len(found)
     _refuse_strangers(rule, "generations", found)
     shape = read(GenerationsShape, part, found)
-    if isinstance(part.data, dict) and not part.data.keys() & {*COUNTS, "within"}:
+    if all(shape.lacks(name) for name in (*COUNTS, "within")):
         why = "without a count nothing would be kept"
         found.append(part.problem("'generations' keeps nothing", why, "write for example {last: 3, daily: 7}"))
     if shape.has("within") and shape.get("within") == IMMEDIATELY:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "category": frozenset({"cooling_off"}),
-    "rule": frozenset({"copy", "require", "link", "cooling_off"}),
+    "rule": frozenset({"copy", "require", "link"}),
     "path selection": frozenset({"tags", "versions", "uploads", "folder", "from", "to", "header"}),
     "table selection": frozenset(),
     "start": frozenset({"metadata", "tag", "header"}),

@@ -46,6 +46,7 @@ class Bench:
     events: Collection[str]
     found: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    cooling_off: Period | None = None
 
 
 def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
@@ -74,7 +75,9 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
             _compare(rule, retention, deletion, minimum, bench)
     if len(bench.found) > before or not (selection and start and action and retention and deletion):
         return None
-    return Rule(name, rule.get("store"), selection, start, retention, deletion, action, minimum, subject, generations, forbid)
+    cooling_off = rule.get("cooling_off") or bench.cooling_off
+    told = (minimum, subject, generations, forbid, cooling_off)
+    return Rule(name, rule.get("store"), selection, start, retention, deletion, action, *told)
 
 
 def _store(rule: Reading[RuleShape], bench: Bench) -> Declared | None:

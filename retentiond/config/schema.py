@@ -63,6 +63,8 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("table selection", "key"): {"anyOf": [{"type": "string", "minLength": 1}, _TEXTS]},
     ("table selection", "children"): {"anyOf": [{"enum": ["forbid", "reflect"]}, _TEXTS]},
     ("rule", "everything"): _EVERYTHING,
+    ("category", "cooling_off"): _PERIOD,
+    ("rule", "cooling_off"): _PERIOD,
     ("rule", "retention_period"): _PERIOD,
     ("rule", "deletion_period"): _PERIOD,
     ("rule", "minimum"): {"examples": [{"period": "6 years", "mandate": "Companies Act 2006 s. 388"}]},

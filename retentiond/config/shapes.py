@@ -239,6 +239,9 @@ class RuleShape(Shape):
         None, description="What a law demands.", examples=[{"period": "6 years"}]
     )
     action: Annotated[Literal["delete", "keep"], Piece()] = Field(description="What happens to what is due.", examples=["delete"])
+    cooling_off: PeriodWords | None = Field(
+        None, description="How long items wait that a change of the rule has made due.", examples=["7 days"]
+    )
     subject: dict[str, Text] = Field(default={}, description="Identifier kind: field.", examples=[{"email": "sender_email"}])
     everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in uploads"])
 
@@ -271,6 +274,9 @@ class CategoryShape(Shape):
         "first", description="What the daemon may do by itself.", examples=["first"]
     )
     limits: Annotated[LimitsShape | None, Piece()] = Field(None, description="Bounds of one plan.", examples=[{"items": 5000}])
+    cooling_off: PeriodWords | None = Field(
+        None, description="The same for every rule that does not say it for itself.", examples=["7 days"]
+    )
     events: Annotated[dict[str, EventShape], Piece()] = Field(
         default={}, description="What starts clocks.", examples=[{"contract-ended": {"recorded": "yes"}}]
     )

@@ -56,7 +56,7 @@ _OUTCOMES = _one_of("disposed", "inferred", "gone", "changed", "held", "locked",
 
 FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "log-started": {"format": count},
-    "key-made": {"kind": _one_of("signing", "reference"), "year": count},
+    "key-made": {"kind": _one_of("signing", "reference", "anonymise"), "year": count},
     "rulebook-loaded": {"rulebook": digest, "categories": _table(name, digest)},
     "category-approved": {"category": name, "rulebook": digest, "by": reference},
     "approval-revoked": {"category": name, "by": reference},

@@ -32,9 +32,9 @@ class Forbid:
         return f"the event {self.event} allows it"
 
     def violations(self, page: Page) -> list[int]:
-        """The positions of a page that must not exist. `page.starts` are the events."""
+        """The positions of a page that must not exist. `page.starts` are the events; what is anonymised already is nobody's."""
         subjects = page.facts[self.by] if len(page) else ()
-        return [i for i, at in enumerate(page.starts) if at is None and subjects[i] is not None]
+        return [i for i, at in enumerate(page.starts) if at is None and subjects[i] is not None and i not in page.done]
 
     def still_due(self, page: Page) -> list[bool]:
         """Asked again at the moment of disposal: which of the items no event allows."""

@@ -47,7 +47,8 @@ class Page:
     positions: `locked_until` the store's own locks, `doubts` why an item cannot be judged or
     disposed of safely, `held` the hold whose predicate the store found true.
     `unseen` counts further items of the selection which are certainly waiting, so that the
-    store did not show them.
+    store did not show them. `done` are positions that are as the scope's columns would be made,
+    and `unseen_done` counts further such items that were not shown.
     """
 
     keys: Sequence[str]
@@ -59,6 +60,8 @@ class Page:
     doubts: Mapping[int, str] = field(default_factory=lambda: NOTHING)
     held: Mapping[int, str] = field(default_factory=lambda: NOTHING)
     unseen: int = 0
+    done: frozenset[int] = frozenset()
+    unseen_done: int = 0
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -1,8 +1,9 @@
 """Who wins: the whole of precedence as one table, first match wins.
 
-    hold → store's own lock → statutory minimum → referred to → in doubt → kept by rule → clock not started → due → default keep
+    hold → store's own lock → statutory minimum → cooling off → referred to → in doubt
+    → kept by rule → clock not started → due → default keep
 
-The upper five beat what is otherwise due, so they are asked only about that, and `held` and
+The upper six beat what is otherwise due, so they are asked only about that, and `held` and
 `locked` count items that would go without them. Whatever no rung names stays.
 """
 
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from retentiond.core import generations
+from retentiond.core import anonymise, generations
 from retentiond.core.forbid import NO_SUBJECT
 from retentiond.core.item import NOTHING, Page
 from retentiond.core.period import EARLIEST, DueDates, Period
@@ -42,6 +43,7 @@ class Bench:
         self.settle = DueDates(settle, zone) if settle else None
         self.minimum = DueDates(rule.minimum.period, zone) if rule.minimum else None
         self.deletion = DueDates(rule.deletion, zone)
+        self.cooling: Sequence[Cooling] = ()
 
     def due(self, starts: Sequence[datetime | None]) -> list[datetime | None]:
         """The earliest disposal of each start, statutory minimum apart."""
@@ -68,6 +70,17 @@ class Bench:
     def overdue(self, starts: Sequence[datetime | None]) -> int:
         """How many of the starts are past their deletion period."""
         return sum(end is not None and end <= self.now for end in self.deletion.each(starts))
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """One change of a rule: until when items wait that it has made due, and the rule as it was.
+
+    `before` is None where it looked at other items or another start; then all of them wait.
+    """
+
+    until: datetime
+    before: Bench | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +168,16 @@ def _minimum(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     return {i: reason for i, end in zip(wanted, ends, strict=True) if end is None or end > look.bench.now}
 
 
+def _cooling(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    found: dict[int, str] = {}
+    wanted = list(positions) if look.bench.cooling else []
+    for change in look.bench.cooling:
+        was = change.before.still_due([look.page.starts[i] for i in wanted]) if change.before else [False] * len(wanted)
+        reason = f"a change of the rule made it due; cooling off until {change.until:%Y-%m-%d %H:%M} UTC"
+        found |= {i: reason for i, before in zip(wanted, was, strict=True) if not before}
+    return found
+
+
 def _referred(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     doubts = look.page.doubts
     return {i: CHILDREN for i in positions if doubts.get(i) == CHILDREN} if doubts else NOTHING
@@ -166,9 +189,18 @@ def _doubt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 
 
 def _kept(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
-    rule, told = look.bench.rule, look.told
-    if not rule.action.destroys:
+    if not look.bench.rule.action.destroys:
         return dict.fromkeys(positions, KEEP)
+    done = look.page.done
+    if done:
+        wanted = list(positions)
+        others = _kept_otherwise(look, [i for i in wanted if i not in done])
+        return {**{i: anonymise.DONE for i in wanted if i in done}, **others}
+    return _kept_otherwise(look, positions)
+
+
+def _kept_otherwise(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    rule, told = look.bench.rule, look.told
     if rule.generations is not None:
         return {i: told[i][1] for i in positions if i in told and told[i][0] == "kept"}
     if rule.forbid is not None:
@@ -216,6 +248,7 @@ LADDER: tuple[Rung, ...] = (
     Rung("hold", "held", _hold, beats_due=True),
     Rung("store's own lock", "locked", _lock, beats_due=True),
     Rung("statutory minimum", "waiting", _minimum, beats_due=True),
+    Rung("cooling off", "waiting", _cooling, beats_due=True),
     Rung("referred to", "kept", _referred, beats_due=True),
     Rung("in doubt", "undetermined", _doubt, beats_due=True),
     Rung("kept by rule", "kept", _kept),

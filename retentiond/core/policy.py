@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from retentiond.core.anonymise import Columns, Hash
 from retentiond.core.canonical import digest
 from retentiond.core.forbid import Forbid
 from retentiond.core.generations import Generations
@@ -75,13 +76,24 @@ class Minimum:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What happens to an item that is due. `keep` never disposes of anything."""
+    """What happens to an item that is due. `keep` never disposes of anything; `anonymise` destroys what its columns hold."""
 
-    kind: Literal["delete", "keep"]
+    kind: Literal["delete", "anonymise", "keep"]
+    columns: Columns = ()
 
     @property
     def destroys(self) -> bool:
-        return self.kind == "delete"
+        return self.kind != "keep"
+
+    @property
+    def anonymises(self) -> bool:
+        """Whether the item stays, without what says whose it is."""
+        return self.kind == "anonymise"
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a column is hashed."""
+        return any(isinstance(strategy, Hash) for _, strategy in self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +125,8 @@ class Rule:
     """How one category is disposed of in one store. `subject` maps an identifier kind to a field.
 
     Where `generations` decide, or the rule forbids, the periods are for ever. A rule that forbids
-    starts at the event that allows an item, and what has none is due.
+    starts at the event that allows an item, and what has none is due. `cooling_off` is how long
+    items wait that a change of the rule has made due.
     """
 
     name: str
@@ -127,6 +140,7 @@ class Rule:
     subject: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     generations: Generations | None = None
     forbid: Forbid | None = None
+    cooling_off: Period | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -7,14 +7,15 @@ asks a person. The old version is read back from what the ledger kept of its mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from retentiond.core.ladder import Bench, Judgement
-from retentiond.core.policy import Rule
+from retentiond.core.period import IMMEDIATELY, Period
+from retentiond.core.policy import Action, Limits, Rule
 
 
 @dataclass(slots=True)
@@ -39,9 +40,15 @@ class Amount:
 class Change:
     """What a change of a rule comes to: items newly due, items no longer due, and items due under both."""
 
-    newly: Amount
-    no_longer: Amount
+    newly: Amount = field(default_factory=Amount)
+    no_longer: Amount = field(default_factory=Amount)
     both: int = 0
+
+    def watch(self, judgements: Iterable[Judgement], old: Bench | None) -> Iterator[Judgement]:
+        """Passes the judgements on, and compares each page as it goes by."""
+        for judged in judgements:
+            self.take(judged, old)
+            yield judged
 
     def take(self, judged: Judgement, old: Bench | None) -> None:
         """Compares one page: judged by the new rule, and due by the old one (None: it looked at something else)."""
@@ -58,12 +65,39 @@ class Change:
 
 def comparable(old: Rule | None, new: Rule) -> bool:
     """Whether two rules look at the same items with the same start, so that their verdicts can be compared one by one."""
-    return old is not None and (old.store, old.selection, old.start) == (new.store, new.selection, new.start)
+    if old is None or old.generations or new.generations or old.forbid or new.forbid:
+        return False
+    if old.action != new.action and (old.action.anonymises or new.action.anonymises):
+        return False  # a row that one of them has done is due by the other
+    return (old.store, old.selection, old.start) == (new.store, new.selection, new.start)
+
+
+def not_stricter(old: Rule | None, new: Rule) -> bool:
+    """Whether a changed rule can never dispose of an item that the old one would have kept at that moment."""
+    if old is None or not comparable(old, new) or new.action not in (old.action, Action("keep")):
+        return False
+    floors = (old.minimum.period if old.minimum else IMMEDIATELY, new.minimum.period if new.minimum else IMMEDIATELY)
+    return _not_shorter(old.retention, new.retention) and _not_shorter(*floors)
+
+
+def _not_shorter(old: Period, new: Period) -> bool:
+    """Whether a period ends no earlier than another, from every start; in doubt not."""
+    if new.forever or (old.months, old.days, old.minutes, old.forever) == (new.months, new.days, new.minutes, new.forever):
+        return True
+    if old.forever:
+        return False
+    longer = new.months >= old.months and new.days >= old.days and new.minutes >= old.minutes
+    return longer and (new.is_civil or not old.is_civil)
 
 
 def rules_from(meaning: Mapping[str, Any]) -> dict[str, Rule]:
     """The rules of a version, by name, from what `Category.meaning` said of it."""
     return {rule.name: rule for rule in (_value(Rule, plain) for plain in meaning["rules"])}
+
+
+def limits_from(meaning: Mapping[str, Any]) -> Limits:
+    """The limits of a version, from what `Category.meaning` said of it."""
+    return Limits(**meaning["limits"])
 
 
 def _value(kind: Any, plain: Any) -> Any:
@@ -75,7 +109,8 @@ def _value(kind: Any, plain: Any) -> Any:
     if origin in (Union, UnionType):
         return _one_of([k for k in inner if k is not NoneType], plain)
     if origin is tuple:
-        return tuple(_value(inner[0], p) if inner[-1] is Ellipsis else p for p in plain)
+        kinds = inner[:1] * len(plain) if inner[-1] is Ellipsis else inner
+        return tuple(_value(one, p) for one, p in zip(kinds, plain, strict=True))
     return plain
 
 

@@ -10,7 +10,8 @@ For each batch, in this order, and safe to be killed between any two:
 5. what was let go is looked for once more.
 
 When a store fails in the middle, the facts it gave stand, and the rest is looked at: what is
-still there in its revision did not happen, what is absent is `disposed` and marked as inferred.
+still there in its revision did not happen, what is absent (or anonymised, where that was the step)
+is `disposed` and marked as inferred.
 If it cannot be looked at, the intent stays open and its items are `unknown`, until a later run
 has recovered them. An open intent is never acted on.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from retentiond.core.item import Page
@@ -208,7 +209,7 @@ class Executor:
             except (StoreUnavailable, StoreDenied) as error:
                 result.trouble = self.down[batch.store] = error
                 return result
-            back = sum(now == then for now, then in zip(page.revisions, batch.revisions, strict=True))
+            back = _back(batch, page)
             result.looked, result.absent = len(gone), len(gone) - back
             reach("absence-verified")
         return result
@@ -218,14 +219,18 @@ def inferred_fates(store: Store, batch: Batch, positions: Sequence[int]) -> list
     """What must have become of a batch that was cut short, by looking: nothing is destroyed.
 
     Present in its revision: nothing happened. Another revision: changed. Absent: disposed, by
-    inference, since an intent of ours stood before it.
+    inference, since an intent of ours stood before it. What was to be anonymised is disposed of
+    where it is done now, whatever its revision says; absent, somebody else removed it.
     """
+    anonymises = batch.action.anonymises
     if isinstance(store, Restoring):
         store.put_back(batch.scope, batch.keys)
     page = store.probe(batch.scope, batch.keys)
     fates: dict[tuple[Outcome, str], list[int]] = {}
-    for position, now, then in zip(positions, page.revisions, batch.revisions, strict=True):
+    for i, (position, now, then) in enumerate(zip(positions, page.revisions, batch.revisions, strict=True)):
         if now is None:
+            fate = (Outcome.GONE, "") if anonymises else (Outcome.DISPOSED, "")
+        elif anonymises and i in page.done:
             fate = (Outcome.DISPOSED, "")
         elif now == then:
             fate = (Outcome.FAILED, "cut-short")
@@ -235,9 +240,15 @@ def inferred_fates(store: Store, batch: Batch, positions: Sequence[int]) -> list
     return [Settled(found, outcome, code) for (outcome, code), found in fates.items()]
 
 
+def _back(batch: Batch, page: Page) -> int:
+    """How many of a batch that was let go are there again: as they were, or, anonymised, as anything but done."""
+    if batch.action.anonymises:
+        return sum(now is not None and i not in page.done for i, now in enumerate(page.revisions))
+    return sum(now == then for now, then in zip(page.revisions, batch.revisions, strict=True))
+
+
 def _with_predicates(batch: Batch, admission: Admission) -> Batch:
-    whole = Batch(batch.first, batch.scope, batch.action, batch.keys, batch.revisions, admission.predicates, batch.store)
-    return whole.only(admission.admitted)
+    return replace(batch, predicates=admission.predicates).only(admission.admitted)
 
 
 def _unsettled(size: int, settled: Sequence[Settled]) -> list[int]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from retentiond.core.anonymise import DONE
 from retentiond.core.forbid import Forbid
 from retentiond.core.item import Page
 from retentiond.core.ladder import CHILDREN, Bench, Judgement, judge, reason_of
@@ -59,7 +60,10 @@ def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
     """What to look at for a rule. `everything` shows items that are certainly waiting, too."""
     rule = bench.rule
     waiting_from = None if everything else _waiting_from(bench)
-    return Scope(rule.selection, rule.start, rule.fields, bench.holds.predicates, waiting_from, bench.now)
+    columns = rule.action.columns
+    return Scope(
+        rule.selection, rule.start, rule.fields, bench.holds.predicates, waiting_from, bench.now, columns, not everything
+    )
 
 
 def _waiting_from(bench: Bench) -> datetime | None:
@@ -122,8 +126,11 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
 
 def _count(counts: RuleCounts, judged: Judgement) -> None:
     page = judged.page
-    counts.scanned += len(page) + page.unseen
+    counts.scanned += len(page) + page.unseen + page.unseen_done
     counts.waiting += page.unseen
+    counts.kept += page.unseen_done
+    if page.done or page.unseen_done:
+        counts.kept_by[DONE] = counts.kept_by.get(DONE, 0) + len(page.done) + page.unseen_done
     counts.due += len(judged.due)
     counts.overdue += judged.overdue
     for group in judged.groups:

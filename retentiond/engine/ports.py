@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from retentiond.core.anonymise import Columns
 from retentiond.core.item import NOTHING, Page
 from retentiond.core.ladder import CHILDREN as CHILDREN_DOUBT
 from retentiond.core.outcome import Settled
@@ -52,6 +53,9 @@ class Scope:
     `waiting_from` lets a store leave out items whose start is certainly at or after that
     instant and not after `now`; it counts them in `Page.unseen`. A store may ignore it.
     `predicates` are holds that only the store can evaluate; their matches come in `Page.held`.
+    `columns` are those that the rule anonymises: which items are done comes in `Page.done`, and
+    what cannot be masked is in doubt. With `leave_done` a store may leave out items that are
+    certainly done; it counts them in `Page.unseen_done`.
     """
 
     selection: Selection
@@ -60,13 +64,16 @@ class Scope:
     predicates: tuple[Predicate, ...] = ()
     waiting_from: datetime | None = None
     now: datetime | None = None
+    columns: Columns = ()
+    leave_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A page's worth of steps of one rule, side by side. `first` is the number of the first step.
 
-    `predicates` are the holds that the store evaluates in the same act that lets go.
+    `predicates` are the holds that the store evaluates in the same act that lets go. `key` is the
+    secret of the store's hashes, where the action needs one.
     """
 
     first: int
@@ -76,6 +83,7 @@ class Batch:
     revisions: Sequence[str]
     predicates: tuple[Predicate, ...] = ()
     store: str = ""
+    key: bytes = field(default=b"", repr=False)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -90,7 +98,7 @@ class Batch:
             for p in self.predicates
         )
         keys, revisions = [self.keys[i] for i in positions], [self.revisions[i] for i in positions]
-        return Batch(self.first, self.scope, self.action, keys, revisions, predicates, self.store)
+        return Batch(self.first, self.scope, self.action, keys, revisions, predicates, self.store, self.key)
 
 
 class View(Protocol):

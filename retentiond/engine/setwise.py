@@ -128,7 +128,10 @@ class Decision:
 
 
 class Together:
-    """All items of one rule of generations, gathered page by page and judged as a whole."""
+    """All items of one rule of generations, gathered page by page and judged as a whole.
+
+    What is anonymised already is no generation any more: it is counted, and nothing else.
+    """
 
     def __init__(self, pages: Iterable[Page], bench: Bench) -> None:
         rule = bench.rule
@@ -140,11 +143,12 @@ class Together:
         self._groups, self._sets = Values(), Values()
         self._doubts: dict[int, str] = {}
         self._above = array("i")
+        self._done = 0
         self._blocks: list[tuple[int, str]] = [(-1, "")]
         self._places: dict[tuple[int, str], int] = {self._blocks[0]: 0}
         for page in pages:
             self._gather(page)
-        self._by_key = self._arranged()
+        self._hashes, self._by_hash = self._arranged()
         lineup = Lineup(self._keys, self._starts, self._groups, self._sets, self._doubts)
         self._verdicts = judge_together(self._generations, bench.zone, bench.now, lineup)
         self._stuck = self._stuck_sets() if self._generations.set_by else {}
@@ -156,17 +160,19 @@ class Together:
         if page.unseen:
             raise StoreUnavailable("the listing left items out", why="generations can only be judged on all of them")
         before, generations = len(self._keys), self._generations
-        self._keys.extend(page.keys)
-        self._revisions.extend(r or "" for r in page.revisions)
-        self._starts.extend(page.starts)
-        self._sizes.extend(page.sizes)
+        self._done += page.unseen_done + len(page.done)
+        there = [i for i in range(len(page)) if i not in page.done]
+        self._keys.extend(page.keys[i] for i in there)
+        self._revisions.extend(page.revisions[i] or "" for i in there)
+        self._starts.extend(page.starts[i] for i in there)
+        self._sizes.extend(page.sizes[i] for i in there)
         if generations.group_by:
-            self._groups.extend(page.facts[generations.group_by])
+            self._groups.extend(page.facts[generations.group_by][i] for i in there)
         if generations.set_by:
-            self._sets.extend(page.facts[generations.set_by])
-        self._doubts |= {before + i: text for i, text in self._in_doubt(page).items()}
-        blocked = above(page, self.bench)
-        self._above.extend(self._block(*blocked[i]) if i in blocked else 0 for i in range(len(page)))
+            self._sets.extend(page.facts[generations.set_by][i] for i in there)
+        doubts, blocked = self._in_doubt(page), above(page, self.bench)
+        self._doubts |= {before + n: doubts[i] for n, i in enumerate(there) if i in doubts}
+        self._above.extend(self._block(*blocked[i]) if i in blocked else 0 for i in there)
 
     def _in_doubt(self, page: Page) -> dict[int, str]:
         """A row that others refer to is as good as any, so it counts; whatever else is in doubt does not."""
@@ -185,20 +191,19 @@ class Together:
             self._blocks.append(block)
         return self._places[block]
 
-    def _arranged(self) -> array[int]:
-        """The positions by the hash of their keys. A key that a listing shows twice would be its own older copy."""
+    def _arranged(self) -> tuple[array[int], array[int]]:
+        """The hashes of the keys, sorted, and whose they are. A key that a listing shows twice would be its own older copy."""
         keys = self._keys
         together = sorted([hash(key) << _ITEM | i for i, key in enumerate(keys)])
+        hashes = array("q", (both >> _ITEM for both in together))
         found = array("i", (both & (1 << _ITEM) - 1 for both in together))
-        for n in range(1, len(together)):
-            if together[n] >> _ITEM != together[n - 1] >> _ITEM:
-                continue
+        for n in range(1, len(hashes)):
             low = n
-            while low and together[low - 1] >> _ITEM == together[n] >> _ITEM:
+            while low and hashes[low - 1] == hashes[n]:
                 low -= 1
                 if keys[found[low]] == keys[found[n]]:
                     self._doubts[found[low]] = self._doubts[found[n]] = TWICE
-        return found
+        return hashes, found
 
     def _stuck_sets(self) -> dict[int, int]:
         """The sets of which something beats due for a member: they stay as a whole."""
@@ -211,11 +216,11 @@ class Together:
 
     def find(self, key: str) -> int | None:
         """The position of an item; None for one that the listing did not show."""
-        wanted, order = hash(key), self._by_key
-        at = bisect_left(order, wanted, key=lambda i: hash(self._keys[i]))
-        while at < len(order) and hash(self._keys[order[at]]) == wanted:
-            if self._keys[order[at]] == key:
-                return order[at]
+        wanted = hash(key)
+        at = bisect_left(self._hashes, wanted)
+        while at < len(self._hashes) and self._hashes[at] == wanted:
+            if self._keys[self._by_hash[at]] == key:
+                return self._by_hash[at]
             at += 1
         return None
 
@@ -235,9 +240,14 @@ class Together:
         rung, reason = LADDER[self._blocks[code][0]], self._blocks[code][1]
         return Decision(rung.verdict, rung.name, (reason if self._above[i] else f"its set stays together: {reason}",))
 
+    @property
+    def has_sets(self) -> bool:
+        """Whether the rule joins items that stand and fall together."""
+        return bool(self._generations.set_by)
+
     def unit(self, i: int) -> int:
-        """Names the set that an item stands and falls with; -1 where the rule has none."""
-        return self._verdicts.unit(i) if self._generations.set_by else -1
+        """Names the set that an item stands and falls with; -1 for one that belongs to none."""
+        return self._verdicts.unit(i)
 
     def newest_beside(self, i: int) -> str:
         """The key of the newest item in the group of an item that was judged."""
@@ -262,6 +272,8 @@ class Together:
                     kept_by.update(self._verdicts.kept_by(i))
             stays = [Group(d.verdict, d.rung, "; ".join(d.reasons), at, d.reasons) for d, at in groups.items()]
             yield Judgement(page, due, [None] * len(due), 0, stays, kept_by)
+        if self._done:
+            yield Judgement(Page([], [], [], [], unseen_done=self._done), [], [], 0, [])
 
 
 class SecondLook:
@@ -308,7 +320,7 @@ class SecondLook:
     def joined(self, batch: Batch, held: Collection[int]) -> set[int]:
         """The positions that stay together with those that a hold covers, these included."""
         together = self._together
-        if together is None:
+        if together is None or not together.has_sets:
             return set(held)
         units = [-1 if (at := together.find(key)) is None else together.unit(at) for key in batch.keys]
         self._held |= {units[i] for i in held if units[i] >= 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,6 +15,7 @@ from retentiond.ledger.ledger import Ledger
 from retentiond.ledger.registers import Word
 
 _RUNS_REMEMBERED = 20
+_VERSIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,49 @@ class Approval:
     revoked: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a category meant from an instant on (microseconds)."""
+
+    digest: str
+    meaning: Mapping[str, Any]
+    seen_at: int
+
+
 class Memory:
     """Approvals, places, populations and the history of a rule."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def load_rulebook(self, digest: str, categories: Mapping[str, str]) -> None:
-        """Notes the rulebook that is in force, with an entry when it is another than before."""
+    def load_rulebook(self, digest: str, categories: Mapping[str, str], meanings: Mapping[str, object]) -> None:
+        """Notes the rulebook that is in force, with an entry and the changed categories when it is another than before."""
+        v = schema.version
         with self._ledger.transaction() as change:
-            if change.fact("rulebook") != digest:
-                change.write("rulebook-loaded", rulebook=digest, categories=dict(categories))
-                change.set_fact("rulebook", digest)
+            if change.fact("rulebook") == digest:
+                return
+            change.write("rulebook-loaded", rulebook=digest, categories=dict(categories))
+            change.set_fact("rulebook", digest)
+            for name, mine in categories.items():
+                newest = sa.select(v.c.digest).where(v.c.category == name).order_by(v.c.id.desc()).limit(1)
+                if change.connection.execute(newest).scalar() != mine:
+                    values = {"category": name, "digest": mine, "meaning": json.dumps(meanings[name]), "seen_at": change.time}
+                    change.connection.execute(v.insert().values(**values))
+
+    def versions(self, category: str) -> list[Version]:
+        """The newest versions of a category, the current one first."""
+        v = schema.version.c
+        wanted = sa.select(v.digest, v.meaning, v.seen_at).where(v.category == category).order_by(v.id.desc()).limit(_VERSIONS)
+        with self._ledger.transaction() as change:
+            return [Version(d, json.loads(m), at) for d, m, at in change.connection.execute(wanted)]
+
+    def approved_meaning(self, category: str) -> Mapping[str, Any] | None:
+        """What the approved version of a category meant; None where there is no approval in force."""
+        a = schema.approval.c
+        wanted = sa.select(a.meaning).where(a.category == category, a.revoked == 0)
+        with self._ledger.transaction() as change:
+            found = change.connection.execute(wanted).scalar()
+        return None if found is None else json.loads(found)
 
     def approve(self, category: str, rulebook: str, meaning: object, by: str, word: Word) -> None:
         """A person lets the daemon enforce this version of a category."""

@@ -44,7 +44,9 @@ meta = _table("meta", _text("key", primary_key=True), _text("value"))
 entry = _table("entry", _int("seq", primary_key=True), _text("type"), sa.Column("body", sa.LargeBinary, nullable=False))
 """The evidence: the bytes of every entry, by its index."""
 
-rulebook = _table("rulebook", _text("digest", primary_key=True), _text("body"))
+version = _table("version", _int("id", primary_key=True), _text("category"), _text("digest"), _text("meaning"), _int("seen_at"))
+"""Every version of a category that was ever planned with, in the order in which it was first seen."""
+
 approval = _table(
     "approval", _text("category", primary_key=True), _text("rulebook"), _text("meaning"), _text("by"), _int("at"), _int("revoked")
 )

@@ -147,6 +147,46 @@ class ReferenceKeys:
         return self._directory / f"reference-{year}"
 
 
+class AnonymiseKey:
+    """The master of keyed hashes: one random file for all years, so that equal values stay equal.
+
+    Destroying it makes every hash that was written random for ever; no row can be hashed after.
+    """
+
+    def __init__(self, directory: Path, ledger: Ledger) -> None:
+        self._path, self._ledger = directory / "anonymise", ledger
+
+    def master(self, year: int) -> bytes:
+        """The master, made if it never was; `StateUnavailable` if it was destroyed or cannot be read. `year` is the current."""
+        with self._ledger.transaction() as change:
+            if change.fact("anonymise-key") is None:
+                write_secret(self._path, secrets.token_bytes(_MASTER).hex().encode() + b"\n")
+                change.set_fact("anonymise-key", "made")
+                change.write("key-made", kind="anonymise", year=year)
+        found = self._read()
+        if found is None:
+            raise StateUnavailable(
+                "the key of anonymised values is missing, so nothing can be hashed as before",
+                do="restore the keys directory from a backup",
+            )
+        return found
+
+    def _read(self) -> bytes | None:
+        try:
+            found = bytes.fromhex(self._path.read_text("ascii").strip())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise _unreadable() from error
+        if len(found) != _MASTER:
+            raise _unreadable()
+        return found
+
+
+def _unreadable() -> StateUnavailable:
+    return StateUnavailable("the key of anonymised values cannot be read", do="look at the keys directory and its owner")
+
+
 def write_secret(path: Path, content: bytes) -> None:
     """Writes a new file that only its owner can read, whole or not at all; an existing one stays."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 S, C = "retentiond.yaml", "policies.d/support.yaml"
+F = "    forbid: {unless: {event: contract-ended, by: ticket}}\n"
+E, P = "    start: {event: ticket-resolved, by: ticket}\n", "    retention_period: immediately\n"
 
 MISTAKES: dict[str, tuple[str, str, str]] = {
     # YAML
@@ -118,8 +120,23 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "unit": (C, "zone: UTC}", "unit: us}"),
     "no start": (C, "    start: {column: closed_at, zone: UTC}\n", ""),
     "no period": (C, "    retention_period: immediately\n", ""),
-    "generations": (C, "    retention_period: immediately\n", "    generations: {last: 3}\n"),
-    "forbid": (C, "    retention_period: immediately\n", "    forbid: {}\n"),
+    "generations and a period": (C, P, P + "    generations: {last: 3}\n"),
+    "generations that keep nothing": (C, P, "    generations: {group_by: ticket}\n"),
+    "generations of nothing": (C, P, "    generations:\n"),
+    "generations as a number": (C, P, "    generations: 3\n"),
+    "zero generations": (C, P, "    generations: {last: 0, daily: 7}\n"),
+    "negative generations": (C, P, "    generations: {last: -1, daily: many, weekly: yes}\n"),
+    "unknown generations": (C, P, "    generations: {dayly: 7}\n"),
+    "within no time": (C, P, "    generations: {within: immediately}\n"),
+    "within no period": (C, P, "    generations: {last: 1, within: 14}\n"),
+    "group of a stranger": (C, P, "    generations: {last: 3, group_by: tickt, set_by: day}\n"),
+    "groups that are sets": (C, P, "    generations: {last: 3, group_by: ticket, set_by: ticket}\n"),
+    "generations without a start": (C, E + P, "    generations: {last: 3}\n"),
+    "generations that are forbidden": (C, P, "    generations: {last: 3}\n" + F),
+    "forbid nothing": (C, E + P, "    forbid: {}\n"),
+    "forbid unless nothing": (C, E + P, "    forbid: {unless: {event: contract-ended}}\n"),
+    "forbid by a stranger": (C, E + P, "    forbid: {unless: {event: contract-endet, by: tickt}}\n"),
+    "forbid and a period": (C, P, P + F),
     "anonymise": (C, "action: delete\n    subject: {email", "action: {anonymise: {sender_name: removed}}\n    subject: {email"),
     "review": (C, "action: delete\n    subject: {email", "action: review\n    subject: {email"),
     "action": (C, "action: delete\n    subject: {email", "action: delet\n    subject: {email"),

@@ -108,7 +108,7 @@ def expected_end(start: datetime, period: Period, zone: str) -> datetime:
     return resolved(last.at(civil.time()), zone) + timedelta(minutes=period.minutes)
 
 
-@settings(max_examples=2000)
+@settings(max_examples=1500)
 @given(zoned_starts, months, days, minutes)
 def test_a_period_ends_where_an_independent_library_says(zoned, some_months, some_days, some_minutes):
     zone, start = zoned
@@ -235,7 +235,7 @@ def test_start_plus_three_months_is_another_question_than_now_minus_three_months
     assert date(2023, 11, 30) in late
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(
     zones,
     st.lists(any_start | st.none(), max_size=40),

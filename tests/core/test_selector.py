@@ -216,7 +216,7 @@ def naive(one, raw, owner, mail):
     )
 
 
-@settings(max_examples=700)
+@settings(max_examples=400)
 @given(holds, items)
 def test_an_index_says_what_each_hold_says_by_itself(some, rows):
     index = HoldIndex(some, "calls", RULE)

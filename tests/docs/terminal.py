@@ -1,8 +1,9 @@
 """A shell that types what a page shows, and compares what the program answers with what the page says.
 
-In a page, a fenced block `console` holds commands after `$ ` and their answers. `…` stands for any lines. What differs
-from day to day (names, keys, numbers, widths) is not compared; the names that a page shows are replaced by those
-that turned up, so that a later command can use them.
+In a page, a fenced block `console` holds commands after `$ ` (further lines of one after `> `) and their
+answers. `…` stands for any lines. What differs from day to day (names, keys, numbers, widths) is not compared;
+but a name that a page shows twice must be the same twice, and it is replaced by the one that turned up, so that
+later commands can use it.
 """
 
 import os
@@ -24,6 +25,8 @@ def _steps(block):
     for line in block.splitlines():
         if line.startswith("$ "):
             found.append((line[2:], []))
+        elif line.startswith("> ") and not found[-1][1]:
+            found[-1] = (f"{found[-1][0]}\n{line[2:]}", [])
         else:
             found[-1][1].append(line)
     return found
@@ -69,6 +72,7 @@ class Terminal:
                 at += 1
             assert at < len(actual), f"{command}: {self.page} says {line!r}, the program says:\n" + "\n".join(actual)
             for old, new in zip(_NAME.findall(line), _NAME.findall(actual[at]), strict=True):
+                assert self.names.get(old, new) == new, f"{command}: {self.page} means one thing by {old}, the program two"
                 self.names |= {old: new, old[:_SHORTEST]: new[:_SHORTEST]}
             at += 1
 

@@ -85,6 +85,7 @@ def answers(tmp_path_factory):
     found["plan"] = world.run("plan")
     name = found["plan"]["plan"]
     found |= {"plans": world.run("plans"), "plan show": world.run("plan", "show", name)}
+    found["plan diff"] = world.run("plan", "diff", name, world.run("plan", "--at", "2040-01-01")["plan"])
     found |= {"hold list": world.run("hold", "list"), "explain": world.run("explain", "recordings", world.held_file)}
     found["event record"] = world.run("event", "record", "contract-ended", "1017")
     found |= {"event list": world.run("event", "list")}

@@ -1,0 +1,29 @@
+"""A shop for each test, with one category for its letters and one for its sales."""
+
+import pytest
+
+from tests.acceptance.shop import LETTERS, NEW, SALES, Shop
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A shop without categories."""
+    return Shop(tmp_path / "shop")
+
+
+@pytest.fixture
+def shop(bare):
+    """A shop with the categories `post` (letters) and `trade` (sales), and nothing in its stores."""
+    bare.category("post", LETTERS)
+    bare.category("trade", SALES)
+    return bare
+
+
+@pytest.fixture
+def busy(shop):
+    """The same with ten old and five new letters and sales."""
+    shop.letters(10)
+    shop.letters(5, first=100, at=NEW)
+    shop.sales(10)
+    shop.sales(5, first=100, at=NEW)
+    return shop
