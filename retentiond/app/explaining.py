@@ -57,9 +57,8 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
     rungs = _default_last([(rung.name, reason) for rung, reason in climb(page, bench)])
     verdict, reason = _verdict(judge(page, bench), rungs)
     start = page.starts[0]
-    return Explained(
-        category.name, rule.name, True, True, verdict, reason, start, _due(bench, start), bool(bench.overdue([start])), rungs
-    )
+    overdue = bool(bench.overdue([start])) and 0 not in page.done
+    return Explained(category.name, rule.name, True, True, verdict, reason, start, _due(bench, start), overdue, rungs)
 
 
 def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:

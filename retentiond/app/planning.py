@@ -145,9 +145,10 @@ def make_plan(
         house.plans.clear_old(int(house.now.timestamp() * 1_000_000))
     load_rulebook(house)
     with PlanWriter(house.directory.plans) as writer:
-        for category in categories:
-            for rule in category.rules:
-                planner.rule(category, rule, writer)
+        rules = [(category, rule) for category in categories for rule in category.rules]
+        # where both are due, the rule that deletes acts: its steps come first, and the row is gone for the others
+        for category, rule in sorted(rules, key=lambda each: each[1].action.anonymises):
+            planner.rule(category, rule, writer)
         header = Header(
             salt=secrets.token_hex(16),
             at=planner.now,

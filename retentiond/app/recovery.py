@@ -2,8 +2,9 @@
 
 An open intent is never acted on. Its items are looked at in their store: still there in their
 revision means that nothing happened, absent means disposed (marked as inferred), another
-revision means changed; a row that was to be anonymised is looked at by what its columns hold. Where the store cannot be reached, the intent stays open and its items
-are unknown until a later look. This happens also when the plan is stale or expired.
+revision means changed; a row that was to be anonymised is judged by what its columns hold. Where
+the store cannot be reached, the intent stays open and its items are unknown until a later look.
+This happens also when the plan is stale or expired.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Guarantee: two patterns are told apart only if no path matches both (their automata have no
 word in common); two rules for one table only if both have a condition, and not the same one.
-What two conditions have in common only the database knows, and planning finds out.
+What two conditions have in common only the database knows, and planning finds out. A rule that
+deletes and one that anonymises may meet.
 """
 
 from __future__ import annotations
@@ -53,8 +54,13 @@ def _meeting(group: list[tuple[str, int, Placed]]) -> Iterable[tuple[Placed, Pla
         for other_beginning, m, other in group[at + 1 :]:
             if not other_beginning.startswith(beginning):
                 break
-            if meet(one.rule.selection, other.rule.selection):
+            if meet(one.rule.selection, other.rule.selection) and not _agree(one.rule, other.rule):
                 yield (one, other) if n < m else (other, one)
+
+
+def _agree(one: Rule, other: Rule) -> bool:
+    """Whether one rule destroys and the other anonymises: where both are due, the destroying one acts."""
+    return {one.action.kind, other.action.kind} == {"delete", "anonymise"}
 
 
 def _problem(one: Placed, other: Placed) -> Problem:

@@ -12,19 +12,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from retentiond.config.actions import action_of, refuse_needed
 from retentiond.config.instead import captured, clock_of, forbid_of, generations_of
-from retentiond.config.not_yet import DO, NOT_YET, WHY
+from retentiond.config.not_yet import NOT_YET
 from retentiond.config.places import zone_problem
 from retentiond.config.reading import Part, Reading, kind_of, not_among, read
 from retentiond.config.settings import Surroundings
-from retentiond.config.shapes import ActionShape, MinimumShape, PathShape, RuleShape, StartShape, TableShape
+from retentiond.config.shapes import MinimumShape, PathShape, RuleShape, StartShape, TableShape
 from retentiond.config.stores import Declared
 from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.config.words import day_longer, longer_by
 from retentiond.core.entry import name as entry_name
 from retentiond.core.pattern import PathPattern, PatternError, compile_pattern
 from retentiond.core.period import FOREVER, Period
-from retentiond.core.policy import Action, Minimum, PathSelection, Rule, Selection, Start, TableSelection
+from retentiond.core.policy import Minimum, PathSelection, Rule, Selection, Start, TableSelection
 from retentiond.errors import Problem
 
 _ALWAYS_PATHS = frozenset({"*", "**", "**/*", "**/**"})
@@ -63,8 +64,10 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
         why, do = "it is how long an item is kept at least", "for example retention_period: 3 months"
         bench.found.append(part.problem_with_key("'retention_period' is missing", why, do))
     minimum = _minimum(rule, bench.found)
-    action = _action(rule.piece("action"), bench.found)
+    action = action_of(rule.piece("action"), store.selects if store else "unknown", bench.found)
     subject = _subject(rule, pattern, bench.found)
+    if action is not None and action.anonymises and selection and start:
+        refuse_needed(action, rule.where("action"), selection, start, bench.found)
     if generations is not None:
         retention = deletion = FOREVER
     elif forbid is not None:
@@ -320,24 +323,6 @@ def _compare(rule: Reading[RuleShape], retention: Period, deletion: Period, mini
         elif least < 0:
             why = f"{deletion.words} is less than {floor.words} for some starting points"
             bench.warnings.append(where.problem_with_key(f"the deletion period can be below the {name}", why, do))
-
-
-def _action(part: Part | None, found: list[Problem]) -> Action | None:
-    if part is None or part.data is None:
-        return None
-    if isinstance(part.data, dict):
-        read(ActionShape, part, found)
-        if not part.data:
-            found.append(part.problem("'action' is empty", "it is one of delete, keep"))
-        return None
-    if part.data in ("delete", "keep"):
-        return Action(cast("Literal['delete', 'keep']", part.data))
-    if isinstance(part.data, str) and part.data in NOT_YET["action"]:
-        found.append(part.problem(f"'{part.data}' is not in this version", WHY, DO))
-    else:
-        written = part.data if isinstance(part.data, str) else kind_of(part.data)
-        found.append(part.problem(*not_among("'action'", written, ["delete", "keep"])))
-    return None
 
 
 def _subject(rule: Reading[RuleShape], pattern: PathPattern | None, found: list[Problem]) -> Mapping[str, str]:

@@ -63,6 +63,13 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("table selection", "key"): {"anyOf": [{"type": "string", "minLength": 1}, _TEXTS]},
     ("table selection", "children"): {"anyOf": [{"enum": ["forbid", "reflect"]}, _TEXTS]},
     ("rule", "everything"): _EVERYTHING,
+    ("action", "anonymise"): {
+        "minProperties": 1,
+        "additionalProperties": {"anyOf": [{"type": ["string", "integer"]}, {"enum": [None]}, {"$ref": "#/$defs/strategy"}]},
+    },
+    ("strategy", "hash"): {"type": "integer", "minimum": 4},
+    ("strategy", "truncate"): {"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["year", "month"]}]},
+    ("strategy", "mask"): {"type": "integer", "minimum": 0},
     ("category", "cooling_off"): _PERIOD,
     ("rule", "cooling_off"): _PERIOD,
     ("rule", "retention_period"): _PERIOD,

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 from retentiond.config.reading import Piece, Shape, schema, words
 from retentiond.config.schedule import cron, schedule
 from retentiond.config.words import Unreadable, period, share, size
+from retentiond.core.anonymise import LONGEST_HASH, SHORTEST_HASH
 from retentiond.core.period import Period
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
@@ -206,10 +207,56 @@ class ForbidShape(Shape):
     )
 
 
+def _hash_length(value: Any) -> int:
+    return _within(value, SHORTEST_HASH, LONGEST_HASH, "the length of a hash", "16")
+
+
+def _kept(value: Any) -> int:
+    return _within(value, 0, 10_000, "how many characters stay", "2")
+
+
+def _truncated(value: Any) -> int | str:
+    if value in ("year", "month"):
+        return str(value)
+    bits = _within(value, 1, 128, "how many bits stay, or year, or month", "24")
+    if bits in (32, 128):
+        raise Unreadable("this keeps a whole address", f"an address has no more than {bits} bits", "write for example 24")
+    return bits
+
+
+def _within(value: Any, least: int, most: int, what: str, example: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        why = f"it is {what}, a whole number from {least} to {most:,}"
+        raise Unreadable("this number cannot be used", why, f"write for example {example}")
+    return value
+
+
+class StrategyShape(Shape):
+    """What a column becomes: exactly one of the keys."""
+
+    called: ClassVar[str] = "strategy"
+    hash: Annotated[Any, *words(_hash_length, "16", "integer")] = Field(
+        None, description="A keyed hash: `#` and hexadecimal digits, so many characters in all.", examples=[16]
+    )
+    truncate: Annotated[Any, *words(_truncated, "24", "integer", "string")] = Field(
+        None,
+        description="An address without its last bits (so many of IPv4 stay), or a date cut to its year or month.",
+        examples=[24],
+    )
+    mask: Annotated[Any, *words(_kept, "2", "integer")] = Field(
+        None, description="So many characters stay, each other one becomes a star.", examples=[2]
+    )
+
+
 class ActionShape(Shape):
     """What happens to an item that is due; the actions with words of their own."""
 
     called: ClassVar[str] = "action"
+    anonymise: Annotated[dict[str, str | int | StrategyShape | None], Piece()] = Field(
+        default={},
+        description="For each column what it becomes: a value, null, or a strategy.",
+        examples=[{"sender_name": "removed", "sender_email": None, "ip": {"truncate": 24}, "ref": {"hash": 16}}],
+    )
 
 
 class RuleShape(Shape):
@@ -238,7 +285,9 @@ class RuleShape(Shape):
     minimum: Annotated[MinimumShape | None, Piece()] = Field(
         None, description="What a law demands.", examples=[{"period": "6 years"}]
     )
-    action: Annotated[Literal["delete", "keep"], Piece()] = Field(description="What happens to what is due.", examples=["delete"])
+    action: Annotated[Literal["delete", "keep"] | ActionShape, Piece()] = Field(
+        description="What happens to what is due.", examples=["delete"]
+    )
     cooling_off: PeriodWords | None = Field(
         None, description="How long items wait that a change of the rule has made due.", examples=["7 days"]
     )

@@ -43,7 +43,9 @@ def test_a_change_that_makes_more_items_due_needs_approval_again(busy):
     assert busy.left() == set()
 
 
-TWO = LETTERS + """\
+TWO = (
+    LETTERS
+    + """\
   reports:
     store: desk
     select: {path: "reports/**"}
@@ -51,6 +53,7 @@ TWO = LETTERS + """\
     retention_period: 3 months
     action: delete
 """
+)
 EVENTS = """\
   letters:
     store: desk
@@ -59,10 +62,13 @@ EVENTS = """\
     retention_period: immediately
     action: delete
 """
-QUERY = OPEN_LIMITS + """
+QUERY = (
+    OPEN_LIMITS
+    + """
 events:
   closed: {store: till, query: "SELECT note AS subject, at FROM sales WHERE id < 3"}
 """
+)
 MINIMUM = LETTERS + '    minimum: {period: 6 years, mandate: "the law"}\n    deletion_period: 7 years\n'
 MORE = {
     "a wider selection": (LETTERS.replace("letters/**", "letters/0000*"), LETTERS, OPEN_LIMITS, OPEN_LIMITS),

@@ -128,7 +128,10 @@ def test_of_several_records_the_latest_that_is_not_withdrawn_counts(counter):
     assert counter.json("event", "withdraw", "resolved", "1", "--at", late)["withdrawn"] == 1
     assert due(counter) == [1]
     listed = counter.json("event", "list")["events"]
-    assert [(e["event"], e["subject"], bool(e["withdrawn"])) for e in listed] == [("resolved", "1", False), ("resolved", "1", True)]
+    assert [(e["event"], e["subject"], bool(e["withdrawn"])) for e in listed] == [
+        ("resolved", "1", False),
+        ("resolved", "1", True),
+    ]
 
 
 def test_subjects_compare_as_text(counter):

@@ -31,7 +31,13 @@ def sealed(shop, plan):
 
 def test_planning_and_checking_leave_no_trace_in_the_stores(busy):
     before = busy.traces()
-    for command in (["check"], ["plan"], ["plan", "--all"], ["plan", "--at", "2040-01-01"], ["explain", "desk", "letters/00001.txt"]):
+    for command in (
+        ["check"],
+        ["plan"],
+        ["plan", "--all"],
+        ["plan", "--at", "2040-01-01"],
+        ["explain", "desk", "letters/00001.txt"],
+    ):
         busy.told(*command)
         assert busy.traces() == before, command
     assert not list(busy.folder.glob("till.db-*"))
@@ -62,7 +68,13 @@ def test_plan_json_has_the_shape_of_the_contract(busy):
     assert [r["category"] for r in value["rules"]] == ["post", "trade"]
     assert [list(r) for r in value["rules"]] == [COUNTS, COUNTS]
     letters = value["rules"][0]
-    assert (letters["scanned"], letters["due"], letters["waiting"], letters["overdue"], letters["bytes_due"]) == (15, 10, 5, 10, 40)
+    assert (letters["scanned"], letters["due"], letters["waiting"], letters["overdue"], letters["bytes_due"]) == (
+        15,
+        10,
+        5,
+        10,
+        40,
+    )
     assert abs(datetime.fromisoformat(letters["oldest"]) - OLD) < timedelta(seconds=1)
     assert (value["refused"], value["violations"]) == ([], [])
 
@@ -147,7 +159,12 @@ def test_a_comment_and_a_title_make_no_plan_stale(busy):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("3 months", "2 months"), ("letters/**", "*/**"), ("start: modified", "start: {path: d}"), ("items: 100000", "items: 99999")],
+    [
+        ("3 months", "2 months"),
+        ("letters/**", "*/**"),
+        ("start: modified", "start: {path: d}"),
+        ("items: 100000", "items: 99999"),
+    ],
 )
 def test_a_change_of_a_rule_or_limit_makes_a_plan_stale(busy, old, new):
     plan = busy.plan("post")
@@ -255,8 +272,8 @@ def test_explain_climbs_every_rung(busy):
     value = busy.json("explain", "desk", "letters/00000.txt")
     (rule,) = value["rules"]
     assert (rule["verdict"], rule["present"], rule["overdue"]) == ("due", True, True)
-    assert [r["rung"] for r in rule["rungs"]][0] == "hold"
-    assert [r["rung"] for r in rule["rungs"] if r["matches"]][0] == "due"
+    assert next(r["rung"] for r in rule["rungs"]) == "hold"
+    assert next(r["rung"] for r in rule["rungs"] if r["matches"]) == "due"
     new = busy.json("explain", "desk", "letters/00100.txt")["rules"][0]
     assert new["verdict"] == "waiting"
     assert abs(datetime.fromisoformat(new["start"]) - NEW) < timedelta(seconds=1)

@@ -56,7 +56,9 @@ def watched(bare):
         bare.sql("INSERT INTO people VALUES(?, '2020-01-01', ?)", key, column)
     where = canaries("literal")[1]
     table = f"{{table: people, where: \"email <> '{where}'\"}}"
-    rules = SALES.replace('{table: sales, where: "id > 0"}', table).replace("customer: customer, email: email", "customer: customer")
+    rules = SALES.replace('{table: sales, where: "id > 0"}', table).replace(
+        "customer: customer, email: email", "customer: customer"
+    )
     head = OPEN_LIMITS + "\nevents:\n  left: {recorded: yes}"
     bare.category("people", rules, head=head)
     bare.category("post", LETTERS)
@@ -65,7 +67,8 @@ def watched(bare):
 
 EVERYBODY = [
     *(c.replace("/", "_") for c in canaries("file")), *canaries("key"), *canaries("column"), *canaries("literal"),
-    *canaries("hold"), *canaries("reason"), *canaries("mandate"), *canaries("subject"), *canaries("approver"), *canaries("release"),
+    *canaries("hold"), *canaries("reason"), *canaries("mandate"), *canaries("subject"), *canaries("approver"),
+    *canaries("release"),
 ]  # fmt: skip
 
 
@@ -91,13 +94,17 @@ def test_nothing_personal_is_published_or_said(watched):
     said.append(watched.told("approve", "people", "--by", canaries("approver")[0], "--revoke"))
     said.append(watched.told("event", "withdraw", "left", canaries("subject")[0]))
     where = f"customer = '{canaries('literal')[0]}'"
-    said.append(watched.told("hold", "place", "W", "--reason", "r", "--mandate", "m", "--store", "till", "--where", where, "--dry-run"))
+    said.append(
+        watched.told("hold", "place", "W", "--reason", "r", "--mandate", "m", "--store", "till", "--where", where, "--dry-run")
+    )
     out = str(watched.folder / "plan.out")
     plan = watched.plan("--out", out)
     said += [watched.told("plan"), watched.told("plan", "--at", "2040-01-01"), watched.told("apply", plan)]
     said.append(watched.told("hold", "release", canaries("hold")[0], "--reason", canaries("release")[0]))
     said += [watched.told("apply", plan), watched.told("apply", watched.plan())]
-    talk = [watched.told(*words) for words in (["audit", "show", "--limit", "0"], ["audit", "verify"], ["plans"], ["runs"], ["clock"])]
+    talk = [
+        watched.told(*words) for words in (["audit", "show", "--limit", "0"], ["audit", "verify"], ["plans"], ["runs"], ["clock"])
+    ]
     talk.append(watched.told("--json", "audit", "show", "--limit", "0"))
     assert watched.ids() == set()
     assert watched.sql("SELECT count(*) FROM people") == [(0,)]

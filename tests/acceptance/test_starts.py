@@ -7,15 +7,17 @@ import pytest
 from tests.acceptance.shop import LETTERS, OLD, SALES
 
 DOUBTFUL = [
-    None, "", "soon", "0000-00-00", "2026-13-45", "1970-01-01 00:00:00", "1979-12-31 23:59:59", "2999-01-01", "20200101T", b"2020-01-01",
-    "2020-01-01 25:00:00", 0, -1, "٢٠٢٠-٠١-٠١",
+    None, "", "soon", "0000-00-00", "2026-13-45", "1970-01-01 00:00:00", "1979-12-31 23:59:59", "2999-01-01", "20200101T",
+    b"2020-01-01", "2020-01-01 25:00:00", 0, -1, "٢٠٢٠-٠١-٠١",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", DOUBTFUL, ids=repr)
 def test_a_value_that_is_no_usable_date_is_never_due(shop, value):
     shop.sql("CREATE TABLE loose(id INTEGER PRIMARY KEY, at)")
-    shop.category("trade", SALES.replace("table: sales", "table: loose").replace("    subject: {customer: customer, email: email}\n", ""))
+    shop.category(
+        "trade", SALES.replace("table: sales", "table: loose").replace("    subject: {customer: customer, email: email}\n", "")
+    )
     shop.sql("INSERT INTO loose VALUES(1, ?)", value)
     sales = shop.rule("sales", "trade")
     assert (sales["scanned"], sales["due"], sales["undetermined"]) == (1, 0, 1)
@@ -109,7 +111,7 @@ def test_the_end_of_a_month_is_clamped_and_counted_once(shop):
 
 
 def test_keys_of_rows_are_their_table_and_their_encoded_parts(shop):
-    shop.sql('CREATE TABLE odd(a TEXT, b INTEGER, at TEXT, PRIMARY KEY(a, b))')
+    shop.sql("CREATE TABLE odd(a TEXT, b INTEGER, at TEXT, PRIMARY KEY(a, b))")
     for a in ("plain", "com,ma", "sl/ash", "per%cent", "b64:x", "ünï", ""):
         shop.sql("INSERT INTO odd VALUES(?, 1, '2020-01-01')", a)
     rules = SALES.replace("table: sales", "table: odd").replace("id > 0", "b > 0")

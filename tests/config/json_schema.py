@@ -84,6 +84,7 @@ _WORDS = {
     "const": lambda wanted, value, _, _root, at: _one("const", _same(wanted, value), at),
     "required": _counted(dict, "required", lambda value, wanted: value.keys() >= set(wanted)),
     "minProperties": _counted(dict, "minProperties", lambda value, wanted: len(value) >= wanted),
+    "maxProperties": _counted(dict, "maxProperties", lambda value, wanted: len(value) <= wanted),
     "minItems": _counted(list, "minItems", lambda value, wanted: len(value) >= wanted),
     "maxItems": _counted(list, "maxItems", lambda value, wanted: len(value) <= wanted),
     "uniqueItems": _counted(list, "uniqueItems", lambda value, _: all(value.count(one) == 1 for one in value)),

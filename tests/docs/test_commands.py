@@ -1,5 +1,7 @@
 """docs/commands.md has every command with every option, and the form of each JSON answer is the one that it shows."""
 
+import contextlib
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -7,7 +9,7 @@ from datetime import UTC, datetime
 import click
 import pytest
 
-from retentiond.cli.front import COMMANDS, retentiond
+from retentiond.cli.front import COMMANDS, code_of, retentiond
 from tests.docs.test_readme import ROOT
 from tests.world import World
 
@@ -72,6 +74,14 @@ def test_what_is_not_there_yet_is_not_there():
 # The JSON answers, compared with those of a small world
 
 
+def told(world, *args, code=0):
+    """The JSON answer of one command, run in this process."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert code_of(["--json", "--config", str(world.folder / "retentiond.yaml"), *args]) == code
+    return json.loads(out.getvalue())
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """What each command answers with `--json`, by its name."""
@@ -80,22 +90,25 @@ def answers(tmp_path_factory):
     category = world.folder / "policies.d" / "calls.yaml"
     category.write_text(category.read_text().replace("rules:", "events:\n  contract-ended: {recorded: yes}\nrules:", 1))
     place = ("hold", "place", "CASE-7", "--reason", "a claim", "--mandate", "m", "--path", world.held_file)
-    found = {"check": world.run("check"), "init": world.run("init", str(folder / "shop"))}
-    found["hold place"] = world.run(*place)
-    found["plan"] = world.run("plan")
+    found = {"check": told(world, "check"), "init": told(world, "init", str(folder / "shop"))}
+    found["hold place"] = told(world, *place)
+    found["plan"] = told(world, "plan")
     name = found["plan"]["plan"]
-    found |= {"plans": world.run("plans"), "plan show": world.run("plan", "show", name)}
-    found["plan diff"] = world.run("plan", "diff", name, world.run("plan", "--at", "2040-01-01")["plan"])
-    found |= {"hold list": world.run("hold", "list"), "explain": world.run("explain", "recordings", world.held_file)}
-    found["event record"] = world.run("event", "record", "contract-ended", "1017")
-    found |= {"event list": world.run("event", "list")}
-    found["event withdraw"] = world.run("event", "withdraw", "contract-ended", "1017")
-    found["approve"] = world.run("approve", "calls", "--yes")
-    found |= {"apply": world.run("apply", name), "runs": world.run("runs"), "clock": world.run("clock")}
-    found["hold release"] = world.run("hold", "release", "CASE-7", "--reason", "settled")
-    found |= {"audit show": world.run("audit", "show", "--type", "hold-released")}
-    found["audit lookup"] = world.run("audit", "lookup", "recordings", world.due_files[0])
-    found |= {"audit verify": world.run("audit", "verify"), "audit export": world.run("audit", "export", str(folder / "copy"))}
+    found |= {"plans": told(world, "plans"), "plan show": told(world, "plan", "show", name)}
+    found["plan diff"] = told(world, "plan", "diff", name, told(world, "plan", "--at", "2040-01-01")["plan"])
+    found |= {"hold list": told(world, "hold", "list"), "explain": told(world, "explain", "recordings", world.held_file)}
+    found["event record"] = told(world, "event", "record", "contract-ended", "1017")
+    found |= {"event list": told(world, "event", "list")}
+    found["event withdraw"] = told(world, "event", "withdraw", "contract-ended", "1017")
+    found["approve"] = told(world, "approve", "calls", "--yes")
+    found |= {"apply": told(world, "apply", name), "runs": told(world, "runs"), "clock": told(world, "clock")}
+    found["hold release"] = told(world, "hold", "release", "CASE-7", "--reason", "settled")
+    found |= {"audit show": told(world, "audit", "show", "--type", "hold-released")}
+    found["audit lookup"] = told(world, "audit", "lookup", "recordings", world.due_files[0])
+    found |= {
+        "audit verify": told(world, "audit", "verify"),
+        "audit export": told(world, "audit", "export", str(folder / "copy")),
+    }
     return found
 
 
@@ -122,7 +135,7 @@ def test_the_answer_has_the_form_that_the_page_shows(name, answers):
 def test_an_error_has_the_form_that_the_page_shows(answers, tmp_path):
     shown = json.loads(re.search(r"^```json\n(\{\"errors\".*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1])
     world = World(tmp_path / "w", files=1, rows=1)
-    assert differences(shown, world.run("plan", "nothing-of-the-kind", code=2)) == []
+    assert differences(shown, told(world, "plan", "nothing-of-the-kind", code=2)) == []
 
 
 def test_every_code_of_an_error_stands_on_the_page():

@@ -152,7 +152,7 @@ def test_walking_in_key_order_uses_the_key_whatever_else_is_indexed(path):
     with look(path) as view:
         statements = view.layout(scope("t", "kind = 'x'")).statements
         for clause in (
-            statements.page(("a", 1), None, [], 10),
+            statements.page(("a", 1), (), [], 10),
             *[statements.lookup(n, []) for n in statements.named([("a", 1), ("b", 2)])],
         ):
             plan = " ".join(row[3] for row in view.database.con.execute("EXPLAIN QUERY PLAN " + clause.sql, clause.values))

@@ -24,6 +24,7 @@ from retentiond.core.times import read_each
 from retentiond.engine.codec import pack
 from retentiond.engine.ports import CHILDREN, OUTSIDE
 from retentiond.stores.sql.keys import Keys, Parts, is_utf8
+from retentiond.stores.sql.masking import Masked, standing
 from retentiond.stores.sql.statements import Statements
 from retentiond.stores.sql.table import Table
 
@@ -48,6 +49,7 @@ class Layout:
     start_at: int | None
     zone: ZoneInfo
     fields: Mapping[str, int]
+    masks: tuple[Masked, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -94,7 +96,7 @@ class Found:
 
     The flags of `predicates` begin at `held_at`; `broken` are holds that could not be asked, so
     that they hold every row. `full` says that there may be more rows, `unseen` how many rows
-    among these were left out.
+    among these were left out, and `unseen_done` how many besides that are done.
     """
 
     rows: list[Any] = field(default_factory=list)
@@ -105,12 +107,14 @@ class Found:
     held_at: int = 0
     full: bool = False
     unseen: int = 0
+    unseen_done: int = 0
 
     def part(self, first: int, most: int) -> Found:
         """A stretch of them; what was left out counts with the last."""
         cut = slice(first, first + most)
         rest = Found(self.rows[cut], self.revisions[cut], self.sizes[cut], self.predicates, self.broken, self.held_at)
-        rest.unseen = self.unseen if first + most >= len(self.rows) else 0
+        if first + most >= len(self.rows):
+            rest.unseen, rest.unseen_done = self.unseen, self.unseen_done
         return rest
 
     def take(self, cursor: sqlite3.Cursor, layout: Layout, most: int | None = None) -> Found:
@@ -153,15 +157,18 @@ def page_of(layout: Layout, found: Found, before: int) -> Page:
     unnamed = {i: UNNAMED for i, key in enumerate(keys) if key is None} if None in keys else {}
     for i in unnamed:
         keys[i] = layout.keys.unnamed(before + i)
+    done, unclear = standing(layout.masks, rows) if layout.masks else (frozenset[int](), dict[int, str]())
     return Page(
         keys=cast("list[str]", keys),
         revisions=found.revisions,
         starts=layout.starts(rows),
         sizes=found.sizes,
         facts={name: [_as_text(row[at]) for row in rows] for name, at in layout.fields.items()},
-        doubts=doubts | unnamed,
+        doubts=doubts | unclear | unnamed,
         held=found.held() if found.predicates or found.broken else {},
         unseen=found.unseen,
+        done=done,
+        unseen_done=found.unseen_done,
     )
 
 
@@ -169,6 +176,8 @@ def answer_of(layout: Layout, found: Found, asked: Sequence[str], order: Sequenc
     """Looked-up rows as a page in the order of the keys that were asked for, with gaps for those that are absent."""
     starts, held, referred = layout.starts(found.rows), found.held(), set(found.referred(layout))
     doubts = {i: CHILDREN for i, n in enumerate(order) if n in referred}
+    done, unclear = standing(layout.masks, found.rows) if layout.masks else (frozenset[int](), dict[int, str]())
+    doubts |= {i: unclear[n] for i, n in enumerate(order) if n in unclear}
     told = layout.told_at
     if told is not None:
         doubts |= {i: OUTSIDE for i, n in enumerate(order) if n is not None and not found.rows[n][told]}
@@ -180,6 +189,7 @@ def answer_of(layout: Layout, found: Found, asked: Sequence[str], order: Sequenc
         facts={f: [None if n is None else _as_text(found.rows[n][c]) for n in order] for f, c in layout.fields.items()},
         doubts=doubts,
         held={i: held[n] for i, n in enumerate(order) if n in held},
+        done=frozenset(i for i, n in enumerate(order) if n in done) if done else done,
     )
 
 
@@ -208,7 +218,7 @@ def _revisions(rows: Sequence[Any], packed: Sequence[bytes], version_at: int | N
 
 def _lightened(row: Sequence[Any], layout: Layout) -> tuple[Any, ...]:
     """A row without the values that nobody needs any more."""
-    needed = {*layout.key_at, layout.start_at, *layout.fields.values()}
+    needed = {*layout.key_at, layout.start_at, *layout.fields.values(), *(mask.at for mask in layout.masks)}
     return tuple(value if i in needed or i >= layout.width else None for i, value in enumerate(row))
 
 

@@ -17,6 +17,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -31,6 +32,22 @@ T = TypeVar("T")
 _INSTRUCTIONS = 10_000
 _CACHE = "-65536"
 _NEEDS_FOLDER = "the file or its folder does not allow it; a database in WAL mode needs a -shm file beside it, even for looking"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What the schema says of one column. `unique`: an index over it, alone or with others, allows no two equal rows.
+
+    `refers`: a foreign key. `numeric`: the database turns a text that looks like a number into one.
+    """
+
+    declared: str
+    never_null: bool
+    primary: bool
+    generated: bool
+    unique: bool
+    refers: bool
+    numeric: bool
 
 
 class Violated(StoreDenied):
@@ -204,6 +221,37 @@ class Sqlite:
             if all(column is not None for column, _ in rows):
                 found.append(dict(rows))
         return found
+
+    def column_facts(self, table: str) -> dict[str, ColumnFacts]:
+        """What the schema says of each column, generated ones included."""
+        unique = self._unique_columns(table)
+        refers = {fold(name) for (name,) in self.con.execute('SELECT "from" FROM pragma_foreign_key_list(?)', [table]).fetchall()}
+        never_null = self.never_null(table)
+        rows = self.con.execute("SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", [table]).fetchall()
+        return {
+            name: ColumnFacts(
+                declared=declared,
+                never_null=name in never_null,
+                primary=bool(pk),
+                generated=bool(hidden),
+                unique=unique(name),
+                refers=fold(name) in refers,
+                numeric=bool(declared) and _kind(declared.upper()) != "text" and "BLOB" not in declared.upper(),
+            )
+            for name, declared, pk, hidden in rows
+        }
+
+    def _unique_columns(self, table: str) -> Callable[[str], bool]:
+        """Whether a unique index may depend on a column: partial ones count, and expressions that have its name in them."""
+        names: set[str] = set()
+        texts: list[str] = []
+        found = self.con.execute('SELECT name FROM pragma_index_list(?) WHERE "unique"', [table]).fetchall()
+        for (index,) in found:
+            columns = self.con.execute("SELECT name FROM pragma_index_xinfo(?) WHERE key", [index]).fetchall()
+            names |= {fold(name) for (name,) in columns if name is not None}
+            if any(name is None for (name,) in columns):
+                texts.append(fold(self.one("SELECT sql FROM sqlite_schema WHERE name = ?", [index]) or ""))
+        return lambda name: fold(name) in names or any(fold(name) in text for text in texts)
 
     def is_own_collation(self, table: str, column: str, collation: str) -> bool:
         """Whether a column compares by a collation without being told to, as far as `a`, `A` and a blank show."""

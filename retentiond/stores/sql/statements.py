@@ -7,12 +7,16 @@ it does not know for a text. The operator's condition sees the one table and not
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from retentiond.stores.sql.keys import Parts
-from retentiond.stores.sql.spelling import Clause, among, beyond, flag, held_flag, joined, quoted, told
+from retentiond.stores.sql.spelling import Clause, among, beyond, bound, flag, held_flag, joined, quoted, told
 from retentiond.stores.sql.table import KeyColumn, Reference, Table
 
 _CHILD = quoted("retentiond child")
+_NEW = quoted("retentiond new")
+_PARAMETERS = 30_000
+"""SQLite takes 32,766 in one statement."""
 
 
 class Statements:
@@ -31,17 +35,19 @@ class Statements:
         """A column of the table, beyond doubt."""
         return f"{self._name}.{quoted(name)}"
 
-    def page(self, after: Parts | None, waiting: Clause | None, predicates: Iterable[str], limit: int) -> Clause:
-        """Rows after a key, in key order, with their flags; those that certainly wait are left out."""
-        shown = Clause(f"({waiting.sql}) IS NOT TRUE", waiting.values) if waiting else None
-        wanted = joined([*self._walk(after, None), shown])
+    def page(self, after: Parts | None, leave: Sequence[Clause], predicates: Iterable[str], limit: int) -> Clause:
+        """Rows after a key, in key order, with their flags; those of which one of `leave` is true are left out."""
+        shown = [Clause(f"({clause.sql}) IS NOT TRUE", clause.values) for clause in leave]
+        wanted = joined([*self._walk(after, None), *shown])
         order = ", ".join(self._key)
         return Clause(f"{self._select(predicates, where=False)} WHERE {wanted.sql} ORDER BY {order} LIMIT {limit}", wanted.values)
 
-    def count(self, after: Parts | None, last: Parts | None) -> Clause:
-        """How many rows there are from beyond one key up to another."""
+    def count(self, after: Parts | None, last: Parts | None, done: Clause | None) -> Clause:
+        """How many rows there are from beyond one key up to another, and of how many `done` is true."""
         wanted = joined(self._walk(after, last))
-        return Clause(f"SELECT count(*) FROM {self._name} WHERE {wanted.sql}", wanted.values)
+        finished = Clause("0") if done is None else Clause(f"count(CASE WHEN {done.sql} THEN 1 END)", done.values)
+        select = f"SELECT count(*), {finished.sql} FROM {self._name}"
+        return Clause(f"{select} WHERE {wanted.sql}", [*finished.values, *wanted.values])
 
     def unnamed(self, after: int | None, predicates: Iterable[str], limit: int) -> Clause | None:
         """Rows whose key is NULL somewhere, in the order of their row ids, which come last; None if there are none."""
@@ -65,6 +71,32 @@ class Statements:
         """Lets those of the named rows go that meet the condition and that no predicate holds."""
         wanted = joined([named, self._told, *(Clause(f"{held_flag(p)} = 0") for p in predicates)])
         return Clause(f"DELETE FROM {self._name} WHERE {wanted.sql}", wanted.values)
+
+    def update(
+        self, columns: Sequence[str], rows: Sequence[tuple[Parts, Sequence[Any]]], predicates: Sequence[str]
+    ) -> list[Clause]:
+        """Gives columns of rows their own values, where the condition holds and no predicate does; some rows each.
+
+        The values are the outer loop, and each looks its row up in the index of the key. The
+        operator's texts see the table alone, in a query of their own.
+        """
+        size = max(1, _PARAMETERS // (len(self._key) + len(columns)))
+        return [self._update(columns, rows[n : n + size], predicates) for n in range(0, len(rows), size)]
+
+    def _update(self, columns: Sequence[str], rows: Sequence[tuple[Parts, Sequence[Any]]], predicates: Sequence[str]) -> Clause:
+        keys = [f"{_NEW}.{quoted(f'key {n}')}" for n in range(len(self._key))]
+        values = [f"{_NEW}.{quoted(f'value {n}')}" for n in range(len(columns))]
+        each = [joined((bound(v) for v in (*parts, *new)), ", ") for parts, new in rows]
+        listed = joined((Clause(f"({row.sql})", row.values) for row in each), ", ")
+        names = ", ".join(name.partition(".")[2] for name in (*keys, *values))
+        same = " AND ".join(f"{mine} = {key}" for mine, key in zip(self._key, keys, strict=True))
+        still = joined([Clause(same), self._told, *(Clause(f"{held_flag(p)} = 0") for p in predicates)])
+        sets = ", ".join(f"{quoted(c)} = {v}" for c, v in zip(columns, values, strict=True))
+        return Clause(
+            f"WITH {_NEW} ({names}) AS (VALUES {listed.sql}) UPDATE {self._name} SET {sets} FROM {_NEW}"
+            f" WHERE {same} AND EXISTS (SELECT 1 FROM {self._name} WHERE {still.sql})",
+            [*listed.values, *still.values],
+        )
 
     def left(self, named: Clause) -> Clause:
         """How many of the named rows there are."""

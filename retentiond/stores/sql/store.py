@@ -4,21 +4,26 @@ The write lock is taken first, so that nothing can change between comparing and 
 goes only if it has the revision that the plan names, its rule still selects it, no hold's
 predicate is true (or unknown) of it, and no other row refers to it, so that no cascade can take
 along what nobody planned. Then the number of deleted rows must be the number of steps, and
-looking must find none of them. Where that fails, or a constraint objects, the transaction is
-rolled back and another one tries halves, until the odd rows stand alone and the others are gone.
-What is yielded has been committed.
+looking must find none of them. A row that is anonymised stays, so others may refer to it: one
+UPDATE gives the rows of a batch their own new values, and looking must find just those in them.
+
+Where that fails, or a constraint objects, the transaction is rolled back and another one tries
+halves, until the odd rows stand alone and the others are done with. What is yielded has been committed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
+from retentiond.core.anonymise import Unmaskable
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.engine.failpoints import reach
 from retentiond.engine.ports import Batch
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.sql.keys import Parts
+from retentiond.stores.sql.masking import became, become, keys_of
 from retentiond.stores.sql.reading import Found, Layout
 from retentiond.stores.sql.sqlite import Violated
 from retentiond.stores.sql.view import SqlView
@@ -30,7 +35,17 @@ _CHANGED: Fate = (Outcome.CHANGED, "")
 _OUTSIDE: Fate = (Outcome.CHANGED, "outside")
 _REFERRED: Fate = (Outcome.CHANGED, "children")
 _HELD: Fate = (Outcome.HELD, "predicate")
+_DONE: Fate = (Outcome.CHANGED, "done-already")
+_UNMASKABLE: Fate = (Outcome.FAILED, "unmaskable")
 _TWICE: Fate = (Outcome.FAILED, "named-twice")
+
+
+class Going(NamedTuple):
+    """A row that may go: its position, its key, and what its columns become where it is anonymised."""
+
+    position: int
+    parts: Parts
+    values: Sequence[Any] = ()
 
 
 class SchemaChanged(Exception):
@@ -45,8 +60,10 @@ class SqlStore(SqlView):
     """A view that can also let go."""
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
-        if batch.action.kind != "delete":
+        if not batch.action.destroys or batch.action.columns != batch.scope.columns:
             raise StoreDenied(f"rows cannot be disposed of by {batch.action.kind}")
+        if batch.action.anonymises and not batch.action.columns:
+            raise StoreDenied("rows cannot be anonymised without columns")
         for _ in range(_TRIES):
             try:
                 fates = self._dispose(batch, self.layout(batch.scope))
@@ -63,7 +80,7 @@ class SqlStore(SqlView):
             with self._transaction(layout):
                 fates, going = self._compared(batch, layout)
                 reach("compared")
-                if going and self._odd(layout, [parts for _, parts in going], _of_all(batch)):
+                if going and self._odd(layout, going, _of_all(batch)):
                     raise Odd
                 reach("destroyed")
         except (Odd, Violated):
@@ -72,7 +89,7 @@ class SqlStore(SqlView):
 
     def _dispose_singly(self, batch: Batch, layout: Layout) -> dict[int, Fate]:
         """The same, with the odd rows left where they are."""
-        going: Sequence[tuple[int, Parts]] = ()
+        going: Sequence[Going] = ()
         fates: dict[int, Fate] = {}
         try:
             with self._transaction(layout):
@@ -81,7 +98,7 @@ class SqlStore(SqlView):
                 fates.update(self._let_go(layout, going, _of_all(batch)))
                 reach("destroyed")
         except Violated as violation:
-            fates.update({i: (Outcome.FAILED, violation.kind) for i, _ in going})
+            fates.update({row.position: (Outcome.FAILED, violation.kind) for row in going})
         return fates
 
     @contextmanager
@@ -92,32 +109,36 @@ class SqlStore(SqlView):
             reach("claimed")
             yield
 
-    def _compared(self, batch: Batch, layout: Layout) -> tuple[dict[int, Fate], list[tuple[int, Parts]]]:
-        """The fates of the positions that may not go, and the keys of those that may."""
+    def _compared(self, batch: Batch, layout: Layout) -> tuple[dict[int, Fate], list[Going]]:
+        """The fates of the positions that may not go, and the rows that may."""
         wanted = layout.keys.parts_of(batch.keys)
         found = self.looked_up(layout, batch.predicates, wanted, self.database.within)
         order = layout.order(found.rows, wanted)
         fates = _spared(layout, found, order) | _differing(found, order, batch.revisions) | _repeated(batch.keys)
-        return fates, [(i, parts) for i, parts in enumerate(wanted) if i not in fates and parts is not None]
+        new: dict[int, tuple[Any, ...]] = {}
+        if layout.masks:
+            new, unfit = _new_values(batch, layout, found, order)
+            fates = unfit | fates
+        return fates, [Going(i, parts, new.get(i, ())) for i, parts in enumerate(wanted) if i not in fates and parts is not None]
 
-    def _let_go(self, layout: Layout, going: Sequence[tuple[int, Parts]], predicates: Sequence[str]) -> dict[int, Fate]:
-        """Deletes what it can; the fates of the rows that did not go."""
+    def _let_go(self, layout: Layout, going: Sequence[Going], predicates: Sequence[str]) -> dict[int, Fate]:
+        """Lets go what it can; the fates of the rows that did not go."""
         if not going:
             return {}
-        kind = self._deleted(layout, [parts for _, parts in going], predicates)
+        kind = self._tried(layout, going, predicates)
         if kind is None:
             return {}
         if len(going) == 1:
-            return {going[0][0]: (Outcome.FAILED, kind)}
+            return {going[0].position: (Outcome.FAILED, kind)}
         half = len(going) // 2
         return self._let_go(layout, going[:half], predicates) | self._let_go(layout, going[half:], predicates)
 
-    def _deleted(self, layout: Layout, keys: Sequence[Parts], predicates: Sequence[str]) -> str | None:
-        """Deletes exactly these rows, or nothing and says in a word why not."""
+    def _tried(self, layout: Layout, going: Sequence[Going], predicates: Sequence[str]) -> str | None:
+        """Lets go of exactly these rows, or of none and says in a word why not."""
         database = self.database
         database.con.execute("SAVEPOINT retentiond")
         try:
-            kind = self._odd(layout, keys, predicates)
+            kind = self._odd(layout, going, predicates)
         except Violated as violation:
             kind = violation.kind
         if not database.con.in_transaction:
@@ -127,18 +148,56 @@ class SqlStore(SqlView):
         database.con.execute("RELEASE retentiond")
         return kind
 
-    def _odd(self, layout: Layout, keys: Sequence[Parts], predicates: Sequence[str]) -> str | None:
-        """Deletes these rows; what is odd about what happened."""
+    def _odd(self, layout: Layout, going: Sequence[Going], predicates: Sequence[str]) -> str | None:
+        """Deletes or anonymises these rows; what is odd about what happened."""
         database, statements = self.database, layout.statements
         with database.guard():
             before = database.con.total_changes
-            named = statements.named(keys)
-            deleted = sum(database.con.execute(*statements.delete(n, predicates)).rowcount for n in named)
-            if deleted != len(keys) or any(database.one(*statements.left(n)) for n in named):
+            if layout.masks:
+                columns = [mask.name for mask in layout.masks]
+                acts = statements.update(columns, [(row.parts, row.values) for row in going], predicates)
+            else:
+                named = statements.named([row.parts for row in going])
+                acts = [statements.delete(n, predicates) for n in named]
+            touched = sum(database.con.execute(*act).rowcount for act in acts)
+            changes = database.con.total_changes - before
+            if touched != len(going) or (
+                self._differs(layout, going) if layout.masks else any(database.one(*statements.left(n)) for n in named)
+            ):
                 return "still-there"
-            if layout.table.quiet and database.con.total_changes - before != deleted:
+            if layout.table.quiet and changes != touched:
                 return "cascade"
         return None
+
+    def _differs(self, layout: Layout, going: Sequence[Going]) -> bool:
+        """Whether some row is not what it was to become."""
+        wanted = [row.parts for row in going]
+        found = self.looked_up(layout, (), wanted, self.database.within)
+        order = layout.order(found.rows, wanted)
+        return not all(
+            n is not None and became(layout.masks, found.rows[n], row.values) for n, row in zip(order, going, strict=True)
+        )
+
+
+def _new_values(
+    batch: Batch, layout: Layout, found: Found, order: Sequence[int | None]
+) -> tuple[dict[int, tuple[Any, ...]], dict[int, Fate]]:
+    """What the columns of each position become, and the fates of those that are done or cannot be anonymised."""
+    keys = keys_of(layout.masks, layout.table.name, batch.key)
+    new: dict[int, tuple[Any, ...]] = {}
+    fates: dict[int, Fate] = {}
+    for i, n in enumerate(order):
+        if n is None:
+            continue
+        row = found.rows[n]
+        try:
+            new[i] = become(layout.masks, keys, row)
+        except Unmaskable:
+            fates[i] = _UNMASKABLE
+            continue
+        if became(layout.masks, row, new[i]):
+            fates[i] = _DONE
+    return new, fates
 
 
 def _differing(found: Found, order: Sequence[int | None], revisions: Sequence[str]) -> dict[int, Fate]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,6 +20,7 @@ from retentiond.core.selector import Predicate
 from retentiond.engine.ports import PAGE, Scope, Traits
 from retentiond.errors import StoreDenied
 from retentiond.stores.sql.keys import Keys, Parts
+from retentiond.stores.sql.masking import Masked, certainly_done, masked
 from retentiond.stores.sql.reading import Found, Layout, answer_of, page_of
 from retentiond.stores.sql.spelling import Clause, quoted, waiting
 from retentiond.stores.sql.sqlite import Sqlite
@@ -56,7 +58,7 @@ class SqlView:
         before = 0
         for stretch in (self._without_key, self._in_key_order):
             for found in stretch(layout, scope):
-                for first in range(0, len(found.rows) or bool(found.unseen), PAGE):
+                for first in range(0, len(found.rows) or bool(found.unseen or found.unseen_done), PAGE):
                     yield page_of(layout, found.part(first, PAGE), before + first)
                 before += len(found.rows)
 
@@ -94,7 +96,7 @@ class SqlView:
 
     def layout(self, scope: Scope) -> Layout:
         """How a scope's rows are read, from the schema as it is now; `StoreDenied` if they cannot be."""
-        name = (scope.selection, scope.start, scope.fields)
+        name = (scope.selection, scope.start, scope.fields, scope.columns)
         known = self._layouts.get(name)
         with self.database.guard():
             version = self.database.schema_version()
@@ -119,15 +121,17 @@ class SqlView:
 
     def _in_key_order(self, layout: Layout, scope: Scope) -> Iterator[Found]:
         """Every row that has a key and is not left out, some thousand at a time, with the number of those left out."""
-        statements, leave = layout.statements, _left_out(layout, scope)
+        statements, waits, done = layout.statements, _left_out(layout, scope), _left_done(layout, scope)
+        leave = [clause for clause in (waits, done) if clause is not None]
         after: Parts | None = None
 
         def run(asked: Sequence[Predicate]) -> Found:
             clause = statements.page(after, leave, [p.sql for p in asked], _FETCH)
             found = Found(held_at=layout.held_at()).take(self.database.con.execute(*clause), layout, _FETCH)
-            if leave is not None:
+            if leave:
                 last = layout.parts(found.rows[-1]) if found.full else None
-                found.unseen = self.database.one(*statements.count(after, last)) - len(found.rows)
+                total, found.unseen_done = self.database.con.execute(*statements.count(after, last, done)).fetchone()
+                found.unseen = total - found.unseen_done - len(found.rows)
             return found
 
         full = True
@@ -189,6 +193,9 @@ def _laid_out(database: Sqlite, scope: Scope) -> Layout:
     if start.kind not in ("column", "event"):
         raise StoreDenied(f"a row has no start of the kind {start.kind}", do="name a column or an event")
     table = reflected(database, selection)
+    masks = _masked(database, table, scope) if scope.columns else ()
+    if masks:
+        table = replace(table, references=())  # whoever refers to a row refers to it still
     if selection.where is not None:
         _refuse_where(database, table, selection.where)
     return Layout(
@@ -200,7 +207,16 @@ def _laid_out(database: Sqlite, scope: Scope) -> Layout:
         start_at=table.column(start.name, "start") if start.kind == "column" else None,
         zone=_zone(start),
         fields={name: table.column(name, "field") for name in scope.fields},
+        masks=masks,
     )
+
+
+def _masked(database: Sqlite, table: Table, scope: Scope) -> tuple[Masked, ...]:
+    with database.guard():
+        facts = database.column_facts(table.name)
+    clock = scope.start.name if scope.start.kind == "column" else None
+    version = scope.selection.version if isinstance(scope.selection, TableSelection) else None
+    return masked(table, scope.columns, facts, clock, version)
 
 
 def _refuse_where(database: Sqlite, table: Table, where: str) -> None:
@@ -225,6 +241,13 @@ def _left_out(layout: Layout, scope: Scope) -> Clause | None:
     return waiting(column, scope.start, scope.waiting_from, scope.now)
 
 
+def _left_done(layout: Layout, scope: Scope) -> Clause | None:
+    """What is true of rows that need not be shown because they are done."""
+    if not layout.masks or not scope.leave_done:
+        return None
+    return certainly_done([(layout.statements.column(mask.name), mask.strategy) for mask in layout.masks])
+
+
 def _warnings(database: Sqlite, layout: Layout) -> Iterator[str]:
     table, start_at = layout.table, layout.start_at
     with database.guard():
@@ -236,5 +259,7 @@ def _warnings(database: Sqlite, layout: Layout) -> Iterator[str]:
                 yield f"a foreign key of {reference.table} to {table.name} has no index: {statement}"
         for trigger in database.triggers(table.name):
             yield f"the trigger {trigger} runs on {table.name}: what it does to other tables is in no plan"
+            if layout.masks:
+                yield f"the trigger {trigger} may keep what {table.name} held before it was anonymised"
     if database.is_wal:
         yield "its journal mode is WAL: looking may leave -wal and -shm files beside it"

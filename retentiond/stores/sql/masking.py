@@ -1,0 +1,209 @@
+"""Anonymising rows: which columns can be, which rows are done, and what the others become.
+
+Before a rule is looked at, its columns are checked against the schema: a column that names the row,
+starts its clock, is referred to, or would break NOT NULL, a unique index, its length, its type or a
+foreign key cannot be masked, and then the rule is refused as a whole. What only a value shows, or
+only the database can judge (CHECK, a parent that must be there), is that row's own fate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from retentiond.core.anonymise import UNIQUE_HASH, Columns, Constant, Hash, Mask, Null, Strategy, Truncate, Unmaskable, column_key
+from retentiond.errors import StoreDenied
+from retentiond.stores.sql.spelling import Clause, fold
+from retentiond.stores.sql.sqlite import ColumnFacts
+from retentiond.stores.sql.table import Table
+
+_WORDS = {Null: "null", Constant: "a value", Hash: "hash", Truncate: "truncate", Mask: "mask"}
+_LENGTH = re.compile(r"CHAR[A-Z ]*\(\s*(\d+)")
+_NUMBERS = ("INT", "REAL", "FLOA", "DOUB", "NUMERIC", "DECIMAL", "BOOL")
+_IPV4_BITS = 32
+_NO_KEY = b"\0" * 32
+"""Any key will do to see whether a value can be hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """One column to be anonymised, and where it stands in a row."""
+
+    at: int
+    name: str
+    strategy: Strategy
+
+
+def masked(
+    table: Table, columns: Columns, facts: dict[str, ColumnFacts], clock: str | None, version: str | None
+) -> tuple[Masked, ...]:
+    """The columns of a rule; `StoreDenied` if one of them cannot be anonymised. `clock` and `version` are columns that count."""
+    generated = {fold(name): name for name, fact in facts.items() if fact.generated}
+    found: dict[str, Masked] = {}
+    for asked, strategy in columns:
+        if fold(asked) in generated:
+            _refuse(generated[fold(asked)], strategy, "it is generated from other columns", "anonymise those")
+        at = table.column(asked, "column")
+        name = table.columns[at]
+        if name in found:
+            _refuse(name, strategy, "it stands twice", "remove one of the two")
+        for why, do in _reasons(table, name, strategy, facts[name], clock, version):
+            _refuse(name, strategy, why, do)
+        found[name] = Masked(at, name, strategy)
+    return tuple(found.values())
+
+
+def _refuse(name: str, strategy: Strategy, why: str, do: str) -> None:
+    raise StoreDenied(f"the column {name} cannot be anonymised by {_WORDS[type(strategy)]}", why=why, do=do)
+
+
+def _reasons(
+    table: Table, name: str, strategy: Strategy, fact: ColumnFacts, clock: str | None, version: str | None
+) -> Iterator[tuple[str, str]]:
+    """Why a column cannot be anonymised so, and what to do."""
+    leave = "leave it out"
+    if fact.primary or name in [column.name for column in table.key]:
+        yield "it is part of the key, which names the row", leave
+    if clock is not None and fold(name) == fold(clock):
+        yield "it is the start of the rule, and the row would be judged by another date", "copy the date to another column first"
+    if version is not None and fold(name) == fold(version):
+        yield "it is the version of the row", leave
+    if any(name in reference.referred for reference in table.references):
+        yield "rows of other tables refer to it", leave
+    if isinstance(strategy, Null):
+        if fact.never_null:
+            yield "it is NOT NULL", "write a value, or {hash: 16}"
+        return
+    if fact.unique and not (isinstance(strategy, Hash) and strategy.length >= UNIQUE_HASH):
+        do = f"write {{hash: {UNIQUE_HASH}}} or more" + ("" if fact.never_null else ", or null")
+        yield "it is unique, and several rows could become the same", do
+    if fact.refers and not isinstance(strategy, Constant):
+        yield "it refers to another table, where there is no such row", "write null, or a value that is there"
+    yield from _misfits(strategy, fact)
+
+
+def _misfits(strategy: Strategy, fact: ColumnFacts) -> Iterator[tuple[str, str]]:
+    """Why a column of this type would not hold what the strategy makes."""
+    declared = fact.declared.upper()
+    length = _LENGTH.search(declared)
+    longest = strategy.length if isinstance(strategy, Hash) else len(str(strategy.value)) if isinstance(strategy, Constant) else 0
+    if length is not None and longest > int(length[1]):
+        yield f"it holds at most {length[1]} characters", "write a shorter one"
+    is_number = any(word in declared for word in _NUMBERS)
+    text = not isinstance(strategy, Constant) or isinstance(strategy.value, str)
+    if is_number and text:
+        yield "it holds numbers, and this makes a text", "write null, or a number"
+    elif isinstance(strategy, Constant) and isinstance(strategy.value, str) and fact.numeric and not _keeps(strategy.value):
+        yield "a column of this type would keep it as another number", "write it as the database would"
+
+
+def _keeps(text: str) -> bool:
+    """Whether a text stays itself in a column that turns what looks like a number into one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return True
+    return text in (str(number), f"{number:.0f}")
+
+
+# What rows are, and what they become
+
+
+def standing(masks: Sequence[Masked], rows: Sequence[Sequence[Any]]) -> tuple[frozenset[int], dict[int, str]]:
+    """Which rows are done, and for those that cannot be: the reason, which names a column and no value."""
+    done: set[int] = set()
+    doubts: dict[int, str] = {}
+    for i, row in enumerate(rows):
+        left = [m for m in masks if not m.strategy.is_done(row[m.at])]
+        if not left:
+            done.add(i)
+            continue
+        for mask in left:
+            try:
+                mask.strategy.of(row[mask.at], _NO_KEY)
+            except Unmaskable:
+                doubts[i] = f"its column {mask.name} holds what {_WORDS[type(mask.strategy)]} cannot anonymise"
+                break
+    return frozenset(done), doubts
+
+
+def keys_of(masks: Sequence[Masked], table: str, key: bytes) -> list[bytes]:
+    """The key of each column's hashes; `StoreDenied` where one is needed and none was given."""
+    if not key and any(isinstance(mask.strategy, Hash) for mask in masks):
+        raise StoreDenied("values cannot be hashed", why="the key of the hashes was not given")
+    return [column_key(key, table, mask.name) for mask in masks]
+
+
+def become(masks: Sequence[Masked], keys: Sequence[bytes], row: Sequence[Any]) -> tuple[Any, ...]:
+    """What the columns of a row become; a value that is done stays as it is. `Unmaskable` if one cannot be anonymised."""
+    pairs = zip(masks, keys, strict=True)
+    return tuple([v if m.strategy.is_done(v := row[m.at]) else m.strategy.of(v, key) for m, key in pairs])
+
+
+def became(masks: Sequence[Masked], row: Sequence[Any], wanted: Sequence[Any]) -> bool:
+    """Whether a row's columns are now what they were to become, in whatever type the database keeps a value."""
+    return all(
+        row[m.at] == value or (isinstance(m.strategy, Constant) and m.strategy.is_done(row[m.at]))
+        for m, value in zip(masks, wanted, strict=True)
+    )
+
+
+# Which rows are certainly done, as far as SQLite can tell
+
+
+def certainly_done(columns: Sequence[tuple[str, Strategy]]) -> Clause | None:
+    """True only of rows whose columns (quoted names) are done, not of all such; None if that cannot be told."""
+    clauses = [_done(column, strategy) for column, strategy in columns]
+    told = [clause for clause in clauses if clause is not None]
+    if not clauses or len(told) < len(clauses):
+        return None
+    return Clause(" AND ".join(f"({c.sql})" for c in told), [value for c in told for value in c.values])
+
+
+def _done(column: str, strategy: Strategy) -> Clause | None:
+    if isinstance(strategy, Null):
+        return Clause(f"{column} IS NULL")
+    if isinstance(strategy, Constant):
+        kind = "text" if isinstance(strategy.value, str) else "integer"
+        return Clause(f"typeof({column}) = '{kind}' AND {column} COLLATE BINARY = ?", [strategy.value])
+    formed = _formed(column, strategy)
+    if formed is None:
+        return None
+    plain = f"typeof({column}) = 'text' AND instr({column}, char(0)) = 0"
+    return Clause(f"{column} IS NULL OR ({plain} AND (length({column}) = 0 OR ({formed})))")
+
+
+def _formed(column: str, strategy: Hash | Mask | Truncate) -> str | None:
+    if isinstance(strategy, Hash):
+        return _hashed(column, strategy)
+    return _masked(column, strategy) if isinstance(strategy, Mask) else _cut(column, strategy)
+
+
+def _hashed(column: str, strategy: Hash) -> str:
+    return f"length({column}) = {strategy.length} AND {column} GLOB '#{'[0-9a-f]' * (strategy.length - 1)}'"
+
+
+def _masked(column: str, strategy: Mask) -> str:
+    """ASCII only: what is no UTF-8 is not done."""
+    return f"{column} NOT GLOB '*[^ -~]*' AND length(replace(substr({column}, {strategy.keep + 1}), '*', '')) = 0"
+
+
+def _cut(column: str, strategy: Truncate) -> str | None:
+    if isinstance(strategy.to, int):
+        return _network(column, strategy.to) if strategy.to < _IPV4_BITS else None
+    months = ["01"] if strategy.to == "year" else ["0[1-9]", "1[0-2]"]
+    ends = ["", *(f"[T ]00:00{rest}" for rest in ("", "Z", ":00", ":00Z"))]
+    shapes = [f"[1-9][0-9][0-9][0-9]-{month}-01{end}" for month in months for end in ends]
+    return " OR ".join(f"{column} GLOB '{shape}'" for shape in shapes)
+
+
+def _network(column: str, bits: int) -> str:
+    """An IPv4 address in its one spelling, since JSON knows no leading zeros, with nothing in its last bits."""
+    array = f"'[' || replace({column}, '.', ',') || ']'"
+    parts = [f"json_extract({array}, '$[{n}]')" for n in range(4)]
+    number = " + ".join(f"{part} * {256 ** (3 - n)}" for n, part in enumerate(parts))
+    small = " AND ".join(f"{part} < 256" for part in parts)
+    told = f"json_array_length({array}) = 4 AND {small} AND ({number}) % {2 ** (_IPV4_BITS - bits)} = 0"
+    return f"CASE WHEN {column} GLOB '*[^0-9.]*' OR length({column}) > 15 OR NOT json_valid({array}) THEN 0 ELSE {told} END"
