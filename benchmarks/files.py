@@ -33,7 +33,8 @@ def main(place: str | None) -> None:
         configure(
             folder,
             "desk: {type: files, path: data, location: GB}",
-            'store: desk\n    select: {path: "**", everything: "yes, every item in desk"}\n    start: modified\n    retention_period: 90 days',
+            'store: desk\n    select: {path: "**", everything: "yes, every item in desk"}\n'
+            "    start: modified\n    retention_period: 90 days",
         )
 
         def prepare() -> None:

@@ -66,7 +66,8 @@ def table(title: str, contestants: Sequence[Contestant], items: int) -> str:
     for c in contestants:
         ratio = c.median / contestants[0].median
         rows.append(f"| {c.name} | {c.median:.2f} | {c.median / items * 1e6:.1f} | {ratio:.2f} | {c.peak / 1024:.0f} |")
-    rows += ["", f"{ROUNDS} rounds, medians; spread " + ", ".join(f"{c.name}: {min(c.seconds):.2f}–{max(c.seconds):.2f}" for c in contestants)]
+    spread = ", ".join(f"{c.name}: {min(c.seconds):.2f}–{max(c.seconds):.2f}" for c in contestants)
+    rows += ["", f"{ROUNDS} rounds, medians; spread {spread}"]
     return "\n".join(rows) + "\n"
 
 
