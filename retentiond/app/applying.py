@@ -9,6 +9,7 @@ from itertools import groupby
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
+from retentiond.app.judging import with_reviews
 from retentiond.app.recovery import recover
 from retentiond.app.trail import publish
 from retentiond.core.ladder import Bench
@@ -222,7 +223,7 @@ def bench_of(house: House, category: str, rule: str) -> Bench:
     """A rule of the rulebook, ready to act by; its holds are read anew for each batch."""
     book = house.rulebook
     found = next(r for r in book.categories[category].rules if r.name == rule)
-    return bench_for(book.categories[category], found, book.zone, house.now, Registers().holds)
+    return with_reviews(house, bench_for(book.categories[category], found, book.zone, house.now, Registers().holds))
 
 
 def second_look(house: House, category: str, rule: Rule) -> SecondLook:
@@ -231,7 +232,7 @@ def second_look(house: House, category: str, rule: Rule) -> SecondLook:
 
     def look(view: View) -> Together:
         bench = bench_for(book.categories[category], rule, book.zone, house.now, house.holds.current().holds)
-        return together(view, scope_for(bench, everything=True), bench, events, acting=True)
+        return together(view, scope_for(bench, everything=True), with_reviews(house, bench), events, acting=True)
 
     return SecondLook(look)
 
@@ -241,7 +242,7 @@ def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None, k
     batch = Batch(
         steps[0].n,
         scope_for(bench, everything=True),
-        bench.rule.action,
+        bench.rule.action.step,
         [s.key for s in steps],
         [s.revision for s in steps],
         store=steps[0].store,

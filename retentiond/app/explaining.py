@@ -14,7 +14,7 @@ from retentiond.core.ladder import Bench, Judgement, climb, judge
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.pipeline import scope_for, together, with_events
 from retentiond.engine.ports import OUTSIDE, Scope
-from retentiond.errors import StoreUnavailable, UsageError
+from retentiond.errors import StoreDenied, StoreUnavailable, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,12 @@ def explain(house: House, store: str, key: str) -> list[Explained]:
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
     bench = ready(house, category, rule, house.now, house.registers().holds)
     scope = scope_for(bench, everything=True)
-    page = house.view(rule.store).probe(scope, [key])
+    try:
+        page = house.view(rule.store).probe(scope, [key])
+    except StoreDenied as error:
+        return Explained(
+            category.name, rule.name, present=False, selected=False, verdict="unseen", reason=f"{error.what}; {error.why}"
+        )
     if page.revisions[0] is None:
         return Explained(category.name, rule.name, present=False, selected=False, verdict="absent", reason="it is not there")
     if page.doubts.get(0) == OUTSIDE:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from retentiond.ledger.memory import Memory
     from retentiond.ledger.plans import PlanRegister
     from retentiond.ledger.registers import EventRegister, HoldRegister
+    from retentiond.ledger.reviews import ReviewRegister
     from retentiond.ledger.state import ReferenceKeys, StateDirectory
 
 
@@ -138,6 +139,12 @@ class House:
         from retentiond.ledger.registers import EventRegister
 
         return EventRegister(self.ledger)
+
+    @cached_property
+    def reviews(self) -> ReviewRegister:
+        from retentiond.ledger.reviews import ReviewRegister
+
+        return ReviewRegister(self.ledger)
 
     @cached_property
     def reference_keys(self) -> ReferenceKeys:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from retentiond.app.house import House
 from retentiond.core.ladder import Bench, Cooling
 from retentiond.core.policy import Category, Rule
-from retentiond.core.registers import Hold
+from retentiond.core.registers import Hold, Reviewed
 from retentiond.core.versions import comparable, rules_from
 from retentiond.engine.pipeline import bench_for
 from retentiond.ledger.clock import moment
@@ -25,7 +26,39 @@ def ready(house: House, category: Category, rule: Rule, now: datetime, holds: It
     bench = bench_for(category, rule, house.rulebook.zone, now, held)
     if rule.cooling_off is not None:
         bench.cooling = _cooling(house, category, bench)
+    return with_reviews(house, bench)
+
+
+def with_reviews(house: House, bench: Bench) -> Bench:
+    """The same bench, which sees what people have decided where the action is `review`."""
+    if bench.rule.action.reviewed and house.directory.exists():
+        bench.reviews = partial(_reviewed, house, bench)
     return bench
+
+
+def revision_word(key: str, revision: str) -> str:
+    """What the reference of an item's revision is made of."""
+    return f"{key}\0{revision}"
+
+
+def _reviewed(house: House, bench: Bench, keys: Sequence[str], revisions: Sequence[str | None]) -> list[Reviewed | None]:
+    """The newest decision about each item, where it is about this revision. What was decided under a lost key is forgotten."""
+    name, rule = bench.category, bench.rule
+    found: list[Reviewed | None] = [None] * len(keys)
+    newest = [-1] * len(keys)
+    for year in house.reviews.years(name, rule.name, rule.store) if keys else ():
+        if house.reference_keys.existing(year) is None:
+            continue
+        references = house.references(year)(name, rule.store)
+        names = [references.of(key).hex() for key in keys]
+        known = house.reviews.newest(name, rule.name, rule.store, year, names)
+        for i, reference in enumerate(names):
+            said = known.get(reference)
+            if said is not None and said.number > newest[i]:
+                newest[i] = said.number
+                mine = references.of(revision_word(keys[i], revisions[i] or "")).hex()
+                found[i] = said.reviewed if said.revision == mine else None
+    return found
 
 
 def as_it_was(category: Category, bench: Bench, meaning: Mapping[str, Any]) -> Bench | None:

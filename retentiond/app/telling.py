@@ -92,13 +92,13 @@ def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
     placed = Placed(hold, uncovered=uncovered(hold, rules))
     if not dry_run:
         entry = house.holds.place(hold, house.word)
-        placed.in_flight, placed.went = _await_flight(house, entry)
+        placed.in_flight, placed.went = await_flight(house, entry)
     _count_covered(house, placed)
     return placed
 
 
-def _await_flight(house: House, entry: int) -> tuple[int, int]:
-    """Waits until no live run has an intent from before the hold: (intents, items that went or may have gone)."""
+def await_flight(house: House, entry: int) -> tuple[int, int]:
+    """Waits until no live run has an intent from before an entry: (intents, items that went or may have gone)."""
     flying = house.holds.in_flight(entry)
     while any(outcome is None for _, outcome in flying) and is_taken(house.directory.execute_lock):
         time.sleep(_GLANCE)

@@ -38,7 +38,10 @@ def explain(store: str, key: str) -> None:
     for explained in found:
         if explained.present:
             _tell(explained)
-    absent = [f"{e.category}/{e.rule}" for e in found if not e.present]
+    for explained in found:
+        if explained.verdict == "unseen":
+            sentence(f"  {explained.category}/{explained.rule} could not look: {explained.reason}")
+    absent = [f"{e.category}/{e.rule}" for e in found if e.verdict == "absent"]
     if absent:
         say()
         sentence(f"  not among the items of {', '.join(absent)}")

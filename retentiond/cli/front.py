@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("explain:explain", "Show every rung of the ladder for one item."),
     "hold": ("hold:hold", "Place, release and list holds."),
     "event": ("event:event", "Record, withdraw and list events."),
+    "review": ("review:review", "List what waits for a person; let it go, or put it off."),
     "audit": ("audit:audit", "Show, look up, verify and export the audit trail."),
     "clock": ("clock:clock", "Show whether the clock is trusted; accept a step of it."),
     "schema": ("schema:schema", "Print the JSON Schema of the files, for editors."),

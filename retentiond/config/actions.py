@@ -17,7 +17,7 @@ from retentiond.core.anonymise import Constant, Hash, Mask, Null, Strategy, Trun
 from retentiond.core.policy import Action, Selection, Start, TableSelection
 from retentiond.errors import Problem
 
-_KNOWN = ["delete", "keep", "{anonymise: …}"]
+_KNOWN = ["delete", "review", "keep", "{anonymise: …}"]
 _STRATEGIES = ("hash", "truncate", "mask")
 _EXAMPLE = "{anonymise: {email: null, ip: {truncate: 24}}}"
 
@@ -28,8 +28,8 @@ def action_of(part: Part | None, kind: str, found: list[Problem]) -> Action | No
         return None
     if isinstance(part.data, dict):
         return _of_mapping(part, kind, found)
-    if part.data in ("delete", "keep"):
-        return Action(cast("Literal['delete', 'keep']", part.data))
+    if part.data in ("delete", "review", "keep"):
+        return Action(cast("Literal['delete', 'review', 'keep']", part.data))
     if isinstance(part.data, str) and part.data in NOT_YET["action"]:
         found.append(part.problem(f"'{part.data}' is not in this version", WHY, DO))
     elif part.data == "anonymise":

@@ -13,7 +13,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
     "path selection": frozenset({"tags", "versions", "uploads", "folder", "from", "to", "header"}),
     "table selection": frozenset(),
     "start": frozenset({"metadata", "tag", "header"}),
-    "action": frozenset({"archive", "review"}),
+    "action": frozenset({"archive"}),
     "store type": frozenset({"s3", "sftp", "mail"}),
     "engine": frozenset({"dask"}),
 }

@@ -246,6 +246,8 @@ def _write_out(top: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> N
         definitions["rule"]["anyOf"] = [
             {"required": list(keys), "not": _any_of(strangers)} for keys, strangers in _CLOCKS if known.keys() >= set(keys)
         ]
+    for one_of in {"action", "strategy"} & definitions.keys():
+        definitions[one_of] |= {"minProperties": 1, "maxProperties": 1}
     if "generations-rule" in definitions:
         definitions["generations-rule"] |= _any_of([*_COUNTS, "within"])
 

@@ -285,7 +285,7 @@ class RuleShape(Shape):
     minimum: Annotated[MinimumShape | None, Piece()] = Field(
         None, description="What a law demands.", examples=[{"period": "6 years"}]
     )
-    action: Annotated[Literal["delete", "keep"] | ActionShape, Piece()] = Field(
+    action: Annotated[Literal["delete", "review", "keep"] | ActionShape, Piece()] = Field(
         description="What happens to what is due.", examples=["delete"]
     )
     cooling_off: PeriodWords | None = Field(

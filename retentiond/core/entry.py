@@ -111,6 +111,8 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "hold-released": {"hold": reference, "reason": reference},
     "event-recorded": {"event": name, "subject": reference},
     "event-withdrawn": {"event": name, "subject": reference},
+    "review-approved": {"category": name, "rule": name, "count": count, "by": reference},
+    "review-extended": {"category": name, "rule": name, "count": count, "by": reference},
     "clock-stepped": {"seconds": difference},
     "clock-accepted": {"by": reference},
     "heartbeat": {},
@@ -119,6 +121,7 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
 
 HOLD_TYPES = frozenset({"hold-placed", "hold-released"})
 EVENT_TYPES = frozenset({"event-recorded", "event-withdrawn"})
+REVIEW_TYPES = frozenset({"review-approved", "review-extended"})
 
 
 def fault(entry: Any) -> str | None:

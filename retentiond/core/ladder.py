@@ -1,9 +1,9 @@
 """Who wins: the whole of precedence as one table, first match wins.
 
-    hold → store's own lock → statutory minimum → cooling off → referred to → in doubt
+    hold → store's own lock → statutory minimum → cooling off → referred to → in doubt → review
     → kept by rule → clock not started → due → default keep
 
-The upper six beat what is otherwise due, so they are asked only about that, and `held` and
+The upper seven beat what is otherwise due, so they are asked only about that, and `held` and
 `locked` count items that would go without them. Whatever no rung names stays.
 """
 
@@ -20,6 +20,7 @@ from retentiond.core.forbid import NO_SUBJECT
 from retentiond.core.item import NOTHING, Page
 from retentiond.core.period import EARLIEST, DueDates, Period
 from retentiond.core.policy import Rule
+from retentiond.core.registers import Reviewed
 from retentiond.core.selector import HoldIndex
 
 Verdict = Literal["due", "waiting", "kept", "held", "locked", "undetermined"]
@@ -27,12 +28,25 @@ VERDICTS: tuple[Verdict, ...] = ("due", "waiting", "kept", "held", "locked", "un
 CHILDREN = "other rows refer to it (children: forbid)"
 """The doubt of a row that stays because others refer to it."""
 KEEP = "the action of the rule is keep"
+WAITS = "waits for review"
+APPROVED = "a review approved it"
+REVIEW = "review"
+"""The rung of what a person has not let go."""
+
+Reviews = Callable[[Sequence[str], Sequence[str | None]], Sequence[Reviewed | None]]
+"""(keys, revisions) → what a review decided about each item in exactly this revision; None where nothing."""
+
+
+def unreviewed(keys: Sequence[str], _revisions: Sequence[str | None]) -> list[Reviewed | None]:
+    """Nothing was decided about anything."""
+    return [None] * len(keys)
 
 
 class Bench:
     """One rule, ready to judge by: its due dates, its holds, and the one `now` of the run.
 
-    `settle` is how long after its event an item must wait in any case.
+    `settle` is how long after its event an item must wait in any case. `reviews` looks up what
+    people decided, where the action is `review`.
     """
 
     def __init__(
@@ -44,6 +58,7 @@ class Bench:
         self.minimum = DueDates(rule.minimum.period, zone) if rule.minimum else None
         self.deletion = DueDates(rule.deletion, zone)
         self.cooling: Sequence[Cooling] = ()
+        self.reviews: Reviews = unreviewed
 
     def due(self, starts: Sequence[datetime | None]) -> list[datetime | None]:
         """The earliest disposal of each start, statutory minimum apart."""
@@ -188,8 +203,35 @@ def _doubt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     return {i: doubts[i] for i in positions if i in doubts} if doubts else NOTHING
 
 
+def _review(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    """What a person has not let go, of what is otherwise due: of the rest there is nothing to decide."""
+    bench = look.bench
+    if not bench.rule.action.reviewed:
+        return NOTHING
+    wanted = list(positions)
+    if bench.rule.generations is None:
+        for rest in (_kept(look, wanted), _not_started(look, wanted)):
+            wanted = [i for i in wanted if i not in rest]
+        wanted = list(_due(look, wanted))
+    else:
+        wanted = [i for i in wanted if i not in look.told or look.told[i][0] == "due"]
+    return stays_by_review(bench, look.page, wanted)
+
+
+def stays_by_review(bench: Bench, page: Page, positions: Sequence[int]) -> dict[int, str]:
+    """Those of the positions that a person has not let go in the revision that the page shows, with the reason."""
+    found: dict[int, str] = {}
+    decided = bench.reviews([page.keys[i] for i in positions], [page.revisions[i] for i in positions])
+    for i, one in zip(positions, decided, strict=True):
+        if one is None or (one.until is not None and one.until <= bench.now):
+            found[i] = WAITS
+        elif one.until is not None:
+            found[i] = f"a review extended it until {one.until.astimezone(bench.zone):%Y-%m-%d %H:%M}"
+    return found
+
+
 def _kept(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
-    if not look.bench.rule.action.destroys:
+    if look.bench.rule.action.keeps:
         return dict.fromkeys(positions, KEEP)
     done = look.page.done
     if done:
@@ -251,6 +293,7 @@ LADDER: tuple[Rung, ...] = (
     Rung("cooling off", "waiting", _cooling, beats_due=True),
     Rung("referred to", "kept", _referred, beats_due=True),
     Rung("in doubt", "undetermined", _doubt, beats_due=True),
+    Rung(REVIEW, "kept", _review, beats_due=True),
     Rung("kept by rule", "kept", _kept),
     Rung("clock not started", "undetermined", _not_started),
     Rung("due", "due", _due),

@@ -76,14 +76,33 @@ class Minimum:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What happens to an item that is due. `keep` never disposes of anything; `anonymise` destroys what its columns hold."""
+    """What happens to an item that is due. `keep` never disposes of anything; `anonymise` destroys what its columns hold.
 
-    kind: Literal["delete", "anonymise", "keep"]
+    `review` leaves an item alone until a person has let it go, and then it is deleted.
+    """
+
+    kind: Literal["delete", "anonymise", "review", "keep"]
     columns: Columns = ()
 
     @property
+    def keeps(self) -> bool:
+        """Whether it never disposes of anything."""
+        return self.kind == "keep"
+
+    @property
     def destroys(self) -> bool:
-        return self.kind != "keep"
+        """Whether it can be carried out by a store; of `review` only its step can."""
+        return self.kind in ("delete", "anonymise")
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a person looks at each item before it goes."""
+        return self.kind == "review"
+
+    @property
+    def step(self) -> Action:
+        """What a step of a plan does."""
+        return Action("delete") if self.reviewed else self
 
     @property
     def anonymises(self) -> bool:

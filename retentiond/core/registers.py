@@ -1,4 +1,4 @@
-"""What people tell us: holds, and events that a person recorded.
+"""What people tell us: holds, events that a person recorded, and what came of a review.
 
 A hold suspends disposal for whatever its scope covers, until it is released. Its scopes are
 joined with AND; `subjects` are the identifiers of one person (widened by the configured
@@ -37,12 +37,21 @@ class Registers:
     """The registers as one transaction of the ledger saw them.
 
     `last_hold` and `last_event` are the indexes of the newest entries about holds and events
-    (-1 before the first); they name what was read, and an intent quotes them.
+    (-1 before the first); they name what was read, and an intent quotes them. `last_review` is
+    that of the newest decision of a review.
     """
 
     holds: Sequence[Hold] = ()
     last_hold: int = -1
     last_event: int = -1
+    last_review: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What a person decided about an item in one revision: it may go, or (`until`) stays until an instant."""
+
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from retentiond.core.ladder import Bench, Judgement
+from retentiond.core.ladder import REVIEW, Bench, Judgement
 from retentiond.core.period import IMMEDIATELY, Period
 from retentiond.core.policy import Action, Limits, Rule
 
@@ -57,7 +57,7 @@ class Change:
             self.newly.add(page.starts, page.sizes, due)
             return
         was = old.still_due(page.starts)
-        mine = set(due)
+        mine = {*due, *(i for group in judged.groups if group.rung == REVIEW for i in group.positions)}
         self.newly.add(page.starts, page.sizes, [i for i in due if not was[i]])
         self.no_longer.add(page.starts, page.sizes, [i for i, before in enumerate(was) if before and i not in mine])
         self.both += sum(was[i] for i in due)
@@ -69,6 +69,8 @@ def comparable(old: Rule | None, new: Rule) -> bool:
         return False
     if old.action != new.action and (old.action.anonymises or new.action.anonymises):
         return False  # a row that one of them has done is due by the other
+    if old.action.reviewed and not new.action.reviewed:
+        return False  # what waited for a person goes without one now
     return (old.store, old.selection, old.start) == (new.store, new.selection, new.start)
 
 

@@ -35,6 +35,8 @@ from retentiond.engine.setwise import SecondLook
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 
 _TRIES = 10
+UNREVIEWED = "review"
+"""The code of a step that is spared because a person has taken back or put off what a review had let go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,18 @@ class Work:
     batch: Batch
     sizes: Sequence[int] = ()
     again: SecondLook | None = None
+
+    def unreviewed(self) -> set[int]:
+        """The positions that a person has not let go, or not any more; none where nobody has to."""
+        if not self.bench.rule.action.reviewed:
+            return set()
+        decided = self.bench.reviews(self.batch.keys, self.batch.revisions)
+        return {i for i, one in enumerate(decided) if one is None or one.until is not None}
+
+    def seen(self, registers: Registers) -> tuple[int, int]:
+        """The newest entries that what was looked up for it hangs on."""
+        rule = self.bench.rule
+        return registers.last_event if rule.start.kind == "event" else -1, registers.last_review if rule.action.reviewed else -1
 
 
 @dataclass(slots=True)
@@ -69,7 +83,7 @@ class _Turned:
 
 
 class Stale(Exception):
-    """An event was recorded between the look-up and the transaction, so the look-up is repeated."""
+    """An event or a review was recorded between the look-up and the transaction, so the look-up is repeated."""
 
 
 class Executor:
@@ -113,12 +127,13 @@ class Executor:
         is_event = bench.rule.start.kind == "event"
         spared = work.again.spared(store, batch) if work.again is not None else []
         for _ in range(_TRIES):
-            seen = self._registers().last_event if is_event else -1
+            seen = work.seen(self._registers()) if is_event or work.bench.rule.action.reviewed else (-1, -1)
+            stays = _with_unreviewed(work, spared)
             if page is None and is_event:
                 page = store.probe(batch.scope, batch.keys)
             current = with_events(page, bench, self._events, acting=True) if page is not None else None
             try:
-                admit = partial(self._admit, work, spared, current, seen)
+                admit = partial(self._admit, work, stays, current, seen)
                 intent = self._journal.turn(closing, (bench.category, bench.rule.name, batch), admit)
             except FactsNeeded:
                 page = store.probe(batch.scope, batch.keys)
@@ -127,13 +142,13 @@ class Executor:
             else:
                 assert intent is not None
                 return intent, batch
-        raise StoreUnavailable("events are recorded faster than they can be read", do="try again later")
+        raise StoreUnavailable("events or reviews are recorded faster than they can be read", do="try again later")
 
-    def _admit(self, work: Work, stays: Sequence[Settled], page: Page | None, seen: int, registers: Registers) -> Admission:
+    def _admit(self, work: Work, stays: Sequence[Settled], page: Page | None, seen: tuple[int, int], registers: Registers) -> Admission:
         """Which positions may go, by the registers of this transaction; those in `stays` do not."""
         bench, batch = work.bench, work.batch
         is_event = bench.rule.start.kind == "event"
-        if is_event and registers.last_event != seen:
+        if work.seen(registers) != seen:
             raise Stale
         facts = page.facts if page is not None else {}
         holds = self._holds(bench, registers)
@@ -238,6 +253,15 @@ def inferred_fates(store: Store, batch: Batch, positions: Sequence[int]) -> list
             fate = (Outcome.CHANGED, "")
         fates.setdefault(fate, []).append(position)
     return [Settled(found, outcome, code) for (outcome, code), found in fates.items()]
+
+
+def _with_unreviewed(work: Work, spared: Sequence[Settled]) -> list[Settled]:
+    """The spared positions with those that a review does not let go any more, and what stays together with these."""
+    found = work.unreviewed()
+    if found and work.again is not None:
+        found = work.again.joined(work.batch, found)
+    found -= {i for s in spared for i in s.positions}
+    return [*spared, Settled(sorted(found), Outcome.CHANGED, UNREVIEWED)] if found else [*spared]
 
 
 def _back(batch: Batch, page: Page) -> int:

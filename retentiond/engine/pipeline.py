@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from retentiond.core.anonymise import DONE
 from retentiond.core.forbid import Forbid
 from retentiond.core.item import Page
-from retentiond.core.ladder import CHILDREN, Bench, Judgement, judge, reason_of
+from retentiond.core.ladder import APPROVED, CHILDREN, Bench, Judgement, judge, reason_of
 from retentiond.core.period import DueDates
 from retentiond.core.plan import RuleCounts
 from retentiond.core.policy import Category, Rule
@@ -69,7 +69,7 @@ def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
 def _waiting_from(bench: Bench) -> datetime | None:
     """The instant from which on every start is certainly waiting: found by trying civil days backwards."""
     rule, now = bench.rule, bench.now
-    if rule.start.kind == "event" or not rule.action.destroys or rule.generations is not None:
+    if rule.start.kind == "event" or rule.action.keeps or rule.generations is not None:
         return None
     ends = DueDates(rule.retention, bench.zone)
     low, high = 0, 50_000
@@ -153,7 +153,8 @@ def _count_forbidden(counts: RuleCounts, judged: Judgement, forbid: Forbid) -> N
 
 def _steps(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
     page, rule, category = judged.page, bench.rule, bench.category
-    name, store, action, reasons = rule.name, rule.store, rule.action.kind, (reason_of(rule),)
+    reasons = (reason_of(rule), APPROVED) if rule.action.reviewed else (reason_of(rule),)
+    name, store, action = rule.name, rule.store, rule.action.step.kind
     keys, revisions, sizes = page.keys, page.revisions, page.sizes
     starts: Sequence[datetime | None] = [None] * len(page) if rule.generations is not None else page.starts
     return [

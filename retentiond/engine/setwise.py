@@ -226,7 +226,7 @@ class Together:
 
     def decision(self, i: int) -> Decision:
         """What becomes of one item, and why."""
-        if not self._rule.action.destroys:
+        if self._rule.action.keeps:
             return Decision("kept", "kept by rule", (KEEP,))
         doubt = self._verdicts.doubt(i)
         if doubt:

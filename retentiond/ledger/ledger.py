@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from retentiond.core.entry import EVENT_TYPES, HOLD_TYPES, written
+from retentiond.core.entry import EVENT_TYPES, HOLD_TYPES, REVIEW_TYPES, written
 from retentiond.errors import ClockStepped, StateUnavailable
 from retentiond.ledger import schema
 from retentiond.ledger.clock import Reading, step, stored
@@ -48,6 +48,8 @@ class Transaction:
             self.set_fact("last-hold", str(self._next))
         elif type_ in EVENT_TYPES:
             self.set_fact("last-event", str(self._next))
+        elif type_ in REVIEW_TYPES:
+            self.set_fact("last-review", str(self._next))
         return self._next
 
     def fact(self, key: str) -> str | None:
@@ -59,7 +61,7 @@ class Transaction:
         self.connection.execute(schema.meta.insert().prefix_with("OR REPLACE").values(key=key, value=value))
 
     def newest(self, kind: str) -> int:
-        """The index of the newest entry about holds (`hold`) or events (`event`); -1 before the first."""
+        """The index of the newest entry about holds (`hold`), events (`event`) or reviews (`review`); -1 before the first."""
         return int(self.fact(f"last-{kind}") or -1)
 
 

@@ -37,7 +37,7 @@ class HoldRegister:
         if newest != self._read_at:
             rows = change.connection.execute(sa.select(schema.hold).where(schema.hold.c.released.is_(None))).all()
             self._active, self._read_at = [_hold(row) for row in rows], newest
-        return Registers(self._active, newest, change.newest("event"))
+        return Registers(self._active, newest, change.newest("event"), change.newest("review"))
 
     def current(self) -> Registers:
         """The registers as they are now."""

@@ -113,6 +113,24 @@ happened = _table(
     _int("withdrawn", nullable=True),
 )
 sa.Index("happened_subject", happened.c.name, happened.c.subject)
+review = _table(
+    "review",
+    _int("id", primary_key=True),
+    _text("category"),
+    _text("rule"),
+    _text("store"),
+    _int("year"),
+    _text("reference"),
+    _text("revision"),
+    _text("decision"),
+    _int("until", nullable=True),
+    _text("reason"),
+    _text("by"),
+    _int("at"),
+)
+"""What people decided about items that wait for review; the newest row about an item counts. Keys and
+revisions are keyed references, of the key of `year`, so that nothing of an item that went stays behind."""
+sa.Index("review_item", review.c.category, review.c.store, review.c.year, review.c.reference)
 place = _table("place", _text("store", primary_key=True), _text("definition"), _text("place"))
 population = _table(
     "population", _text("category", primary_key=True), _text("rule", primary_key=True), _int("total"), _int("disposed")
@@ -170,6 +188,7 @@ def _make_or_check(connection: sa.Connection) -> None:
             why=f"its schema is {found}, this program knows {VERSION}",
             do="use the version of retentiond that wrote it, or a newer one",
         )
+    review.create(connection, checkfirst=True)  # a state from before there were reviews
 
 
 @contextmanager

@@ -286,3 +286,10 @@ def test_explain_knows_what_has_gone(busy):
     value = busy.json("explain", "desk", "letters/00000.txt")
     assert [e["outcome"] for e in value["evidence"]] == ["disposed"]
     assert "disposed" in busy.told("explain", "till", "sales/1").out
+
+
+def test_explain_goes_on_where_another_rule_cannot_look(busy):
+    """A rule about a table that is not there does not hide what the others say."""
+    busy.category("odd", SALES.replace("sales:", "odd:").replace("table: sales", "table: missing"))
+    rules = {r["rule"]: r["verdict"] for r in busy.json("explain", "till", "sales/1")["rules"]}
+    assert rules == {"sales": "due", "odd": "unseen"}

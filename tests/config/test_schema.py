@@ -107,6 +107,22 @@ def test_further_spellings_of_a_rule_fit(category, name, rule):
     assert faults(schemas.category(), category) == [], name
 
 
+@pytest.mark.parametrize(
+    ("action", "fits"),
+    [
+        ({"anonymise": {"name": "removed", "mail": None, "ip": {"truncate": 24}, "ref": {"hash": 16}}}, True),
+        ({"anonymise": {"born": {"truncate": "year"}, "phone": {"mask": 2}}}, True),
+        ({"anonymise": {}}, False),
+        ({"anonymise": {"ip": {"truncate": 24, "mask": 2}}}, False),
+        ({"anonymise": {"ip": {"scramble": 24}}}, False),
+        ({}, False),
+    ],
+)  # fmt: skip
+def test_anonymising_is_spelled_out(category, action, fits):
+    category["rules"]["rows"]["action"] = action
+    assert (faults(schemas.category(), category) == []) is fits
+
+
 @pytest.mark.parametrize("schedule", ["every 15 minutes", "daily at 02:00", "weekly on sunday at 03:00", {"cron": "0 2 * * mon"}])
 def test_each_kind_of_schedule_fits(category, schedule):
     category["schedule"] = schedule

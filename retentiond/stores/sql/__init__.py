@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from retentiond.errors import StoreDenied
@@ -27,6 +28,9 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "second": 1.0, "minute": 60.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|seconds?|minutes?)?")
 
 
+_OPTIONS = frozenset({"url", "password", "zone", "lock_timeout", "statement_timeout", "replicas", "location", "site"})
+
+
 class SqlType:
     """The kind `sql`. Options: `url`; `lock_timeout` and `statement_timeout` (`5`, `5 s`, `500 ms`; 5 s, none).
 
@@ -36,6 +40,9 @@ class SqlType:
     name = "sql"
 
     def problems(self, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        for option in sorted(options.keys() - _OPTIONS):
+            near = get_close_matches(option, _OPTIONS, 1)
+            yield option, "is unknown to an sql store" + (f"; did you mean {near[0]!r}?" if near else "")
         wrong = _url_problem(options.get("url"))
         if wrong:
             yield "url", wrong

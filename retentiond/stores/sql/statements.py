@@ -88,12 +88,12 @@ class Statements:
         values = [f"{_NEW}.{quoted(f'value {n}')}" for n in range(len(columns))]
         each = [joined((bound(v) for v in (*parts, *new)), ", ") for parts, new in rows]
         listed = joined((Clause(f"({row.sql})", row.values) for row in each), ", ")
-        names = ", ".join(name.partition(".")[2] for name in (*keys, *values))
+        named = ", ".join(f"column{n} AS {name.partition('.')[2]}" for n, name in enumerate((*keys, *values), 1))
         same = " AND ".join(f"{mine} = {key}" for mine, key in zip(self._key, keys, strict=True))
         still = joined([Clause(same), self._told, *(Clause(f"{held_flag(p)} = 0") for p in predicates)])
         sets = ", ".join(f"{quoted(c)} = {v}" for c, v in zip(columns, values, strict=True))
         return Clause(
-            f"WITH {_NEW} ({names}) AS (VALUES {listed.sql}) UPDATE {self._name} SET {sets} FROM {_NEW}"
+            f"UPDATE {self._name} SET {sets} FROM (SELECT {named} FROM (VALUES {listed.sql})) AS {_NEW}"
             f" WHERE {same} AND EXISTS (SELECT 1 FROM {self._name} WHERE {still.sql})",
             [*listed.values, *still.values],
         )
