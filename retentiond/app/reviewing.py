@@ -45,16 +45,16 @@ class Extended:
 
 def waiting(house: House, names: Sequence[str] = ()) -> Iterator[Waiting]:
     """What waits for review now, in these categories (in all when none is named)."""
-    for category, rule in _rules(house, house.categories(names)):
+    for category, rule in _rules(house.categories(names)):
         bench = ready(house, category, rule, house.now, house.registers().holds)
         yield from _reviewable(_all(house, bench), bench, only=WAITS)
 
 
 def chosen(house: House, store: str, keys: Sequence[str]) -> tuple[list[Waiting], list[str]]:
     """What a review may decide about of these items, decided about before or not; and the keys of the others."""
-    rules = [(category, rule) for category, rule in _rules(house, house.categories(())) if rule.store == store]
+    rules = [(category, rule) for category, rule in _rules(house.categories(())) if rule.store == store]
     if not rules:
-        stores = ", ".join(sorted({rule.store for _, rule in _rules(house, house.categories(()))})) or "none"
+        stores = ", ".join(sorted({rule.store for _, rule in _rules(house.categories(()))})) or "none"
         raise UsageError(f"no rule with review is about the store '{store}'", do=f"such stores are: {stores}")
     wanted = dict.fromkeys(keys)
     found: dict[str, Waiting] = {}
@@ -90,7 +90,7 @@ def _subjects(house: House, items: Sequence[Waiting]) -> list[Subject]:
     return found
 
 
-def _rules(house: House, categories: Iterable[Category]) -> list[tuple[Category, Rule]]:
+def _rules(categories: Iterable[Category]) -> list[tuple[Category, Rule]]:
     return [(category, rule) for category in categories for rule in category.rules if rule.action.reviewed]
 
 

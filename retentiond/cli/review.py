@@ -40,7 +40,7 @@ def list_waiting(categories: tuple[str, ...]) -> None:
     from retentiond.app.reviewing import waiting
 
     with house() as at_home:
-        found = list(waiting(at_home, categories))
+        found = sorted(waiting(at_home, categories), key=lambda w: (w.category, w.rule, w.start is None, w.start, w.key))
     if options().json:
         answer({"waiting": [as_json(one) for one in found]})
     elif found:
@@ -120,7 +120,9 @@ def extend(store: str, keys: tuple[str, ...], until: str, reason: str, by: str |
     else:
         say(f"Extended until {minute(end)} UTC: {len(found):,} items.")
         if extended.in_flight:
-            sentence(f"  in flight: {extended.in_flight} batch of {extended.went:,} items had begun before; see `retentiond runs`")
+            sentence(
+                f"  in flight: {extended.in_flight} batch of {extended.went:,} items had begun before; see `retentiond runs`"
+            )
     return 0
 
 

@@ -144,6 +144,9 @@ def _table(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> Select
         where = shape.get("where")
         always = where is None or "".join(where.lower().split()).strip("();") in _ALWAYS_CONDITIONS
         _everything(rule, shape, always, (table, rule.get("store")), found)
+    if shape.get("children") not in (None, "forbid"):
+        why, do = "letting the rows go that refer to a due row is not in this version", "write children: forbid, or leave it out"
+        found.append(shape.where("children").problem("'children' is not in this version", why, do))
     if len(found) > before or not table:
         return None
     return TableSelection(table, shape.get("where"), shape.get("key"), shape.get("version"), shape.get("children"))

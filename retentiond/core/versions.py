@@ -69,8 +69,8 @@ def comparable(old: Rule | None, new: Rule) -> bool:
         return False
     if old.action != new.action and (old.action.anonymises or new.action.anonymises):
         return False  # a row that one of them has done is due by the other
-    if old.action.reviewed and not new.action.reviewed:
-        return False  # what waited for a person goes without one now
+    if old.action.kind in ("keep", "review") and new.action.kind not in ("keep", old.action.kind):
+        return False  # what stayed, or waited for a person, goes now
     return (old.store, old.selection, old.start) == (new.store, new.selection, new.start)
 
 

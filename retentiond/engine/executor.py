@@ -144,7 +144,9 @@ class Executor:
                 return intent, batch
         raise StoreUnavailable("events or reviews are recorded faster than they can be read", do="try again later")
 
-    def _admit(self, work: Work, stays: Sequence[Settled], page: Page | None, seen: tuple[int, int], registers: Registers) -> Admission:
+    def _admit(
+        self, work: Work, stays: Sequence[Settled], page: Page | None, seen: tuple[int, int], registers: Registers
+    ) -> Admission:
         """Which positions may go, by the registers of this transaction; those in `stays` do not."""
         bench, batch = work.bench, work.batch
         is_event = bench.rule.start.kind == "event"

@@ -17,7 +17,8 @@ VISITS = """\
     select: {table: visits, where: "id > 0"}
     start: {column: at}
     retention_period: 3 months
-    action: {anonymise: {ip: {truncate: 24}, email: null, name: {mask: 1}, ref: {hash: 16}, born: {truncate: year}, note: removed}}
+    action:
+      anonymise: {ip: {truncate: 24}, email: null, name: {mask: 1}, ref: {hash: 16}, born: {truncate: year}, note: removed}
     subject: {email: email}
 """
 GONE = """\
@@ -34,7 +35,7 @@ GONE = """\
 def visits(bare):
     """Thirty visits of long ago and five new ones."""
     bare.sql(
-        "CREATE TABLE visits(id INTEGER PRIMARY KEY, at TEXT NOT NULL, ip TEXT, email TEXT, name TEXT, ref TEXT, born TEXT, note TEXT)"
+        "CREATE TABLE visits(id INTEGER PRIMARY KEY, at TEXT NOT NULL, ip TEXT, email TEXT, name TEXT, ref TEXT, born, note TEXT)"
     )
     fill(bare, range(1, 31), OLD)
     fill(bare, range(101, 106), NEW)
@@ -139,7 +140,8 @@ def test_a_hold_protects_its_rows(visits):
     visits.told("hold", "place", "H1", "--reason", "r", "--mandate", "m", "--subject", "email=p3@example.org")
     visits.told("hold", "place", "H2", "--reason", "r", "--mandate", "m", "--store", "till", "--where", "id = 4")
     before = rows(visits)
-    assert (28, 2) == tuple(visits.json("apply", plan)["counts"][n] for n in ("disposed", "held"))
+    counts = visits.json("apply", plan)["counts"]
+    assert (28, 2) == (counts["disposed"], counts["held"])
     after = rows(visits)
     assert (before[3], before[4]) == (after[3], after[4])
     assert visits.rule("visits")["held"] == 2
@@ -149,7 +151,8 @@ def test_a_row_that_changed_since_the_plan_is_left_alone_and_taken_up_by_the_nex
     plan = visits.plan()
     visits.sql("UPDATE visits SET note = 'newer' WHERE id = 9")
     before = rows(visits)
-    assert (29, 1) == tuple(visits.json("apply", plan)["counts"][n] for n in ("disposed", "changed"))
+    counts = visits.json("apply", plan)["counts"]
+    assert (29, 1) == (counts["disposed"], counts["changed"])
     assert before[9] == rows(visits)[9]
     visits.told("apply", visits.plan())
     assert is_done(rows(visits)[9])

@@ -12,6 +12,7 @@ import pytest
 S, C = "retentiond.yaml", "policies.d/support.yaml"
 F = "    forbid: {unless: {event: contract-ended, by: ticket}}\n"
 E, P = "    start: {event: ticket-resolved, by: ticket}\n", "    retention_period: immediately\n"
+A = "action: delete\n    subject: {email"
 
 MISTAKES: dict[str, tuple[str, str, str]] = {
     # YAML
@@ -137,8 +138,20 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "forbid unless nothing": (C, E + P, "    forbid: {unless: {event: contract-ended}}\n"),
     "forbid by a stranger": (C, E + P, "    forbid: {unless: {event: contract-endet, by: tickt}}\n"),
     "forbid and a period": (C, P, P + F),
-    "anonymise": (C, "action: delete\n    subject: {email", "action: {anonymise: {sender_name: removed}}\n    subject: {email"),
-    "review": (C, "action: delete\n    subject: {email", "action: review\n    subject: {email"),
+    "anonymise files": (C, "action: delete\n    subject: {ticket", "action: {anonymise: {who: x}}\n    subject: {ticket"),
+    "anonymise nothing": (C, A, A.replace("delete", "{anonymise: {}}")),
+    "anonymise by name": (C, A, A.replace("delete", "anonymise")),
+    "anonymise a list": (C, A, A.replace("delete", "{anonymise: [sender_name]}")),
+    "unknown strategy": (C, A, A.replace("delete", "{anonymise: {sender_name: {hush: 16}}}")),
+    "two strategies": (C, A, A.replace("delete", "{anonymise: {sender_name: {hash: 16, mask: 2}}}")),
+    "no strategy": (C, A, A.replace("delete", "{anonymise: {sender_name: {}}}")),
+    "column as a list": (C, A, A.replace("delete", "{anonymise: {sender_name: [1], sender_email: true}}")),
+    "hash lengths": (C, A, A.replace("delete", "{anonymise: {a: {hash: 3}, b: {hash: 65}, c: {hash: long}}}")),
+    "masks": (C, A, A.replace("delete", "{anonymise: {a: {mask: -1}, b: {mask: all}}}")),
+    "truncations": (C, A, A.replace("delete", "{anonymise: {a: {truncate: 0}, c: {truncate: day}, d: {truncate: 32}}}")),
+    "anonymise the start": (C, A, A.replace("delete", "{anonymise: {Closed_At: null, sender_name: x}}")),
+    "archive": (C, A, A.replace("delete", "{archive: {to: pbx}}")),
+    "action of nothing": (C, A, A.replace("delete", "{}")),
     "action": (C, "action: delete\n    subject: {email", "action: delet\n    subject: {email"),
     # the settings
     "time zone": (S, "Europe/London", "Europe/Londn"),

@@ -12,6 +12,7 @@ from retentiond.config.load import find, load, promise_findings, secret_findings
 from retentiond.config.secrets import Secret
 from retentiond.config.settings import Identity
 from retentiond.config.shapes import schemas
+from retentiond.core.anonymise import Constant, Hash, Mask, Null, Truncate
 from retentiond.core.period import IMMEDIATELY, Period
 from retentiond.core.policy import (
     Action,
@@ -196,9 +197,11 @@ def test_a_selection_of_nothing_said_to_be_everything_is_everything(company):
 
 
 def test_keys_and_children_of_tables(company):
-    company.edit(CATEGORY, "{table: attachments, ", "{table: attachments, key: [a, b], version: v, children: [x, y], ")
+    company.edit(CATEGORY, "{table: attachments, ", "{table: attachments, key: [a, b], version: v, children: forbid, ")
     selection = company.load().rulebook.categories["support-files"].rules[1].selection
-    assert TableSelection("attachments", "kind = 'upload'", ("a", "b"), "v", ("x", "y")) == selection
+    assert TableSelection("attachments", "kind = 'upload'", ("a", "b"), "v", "forbid") == selection
+    company.edit(CATEGORY, "children: forbid", "children: [x, y]")
+    assert [p.what for p in company.problems()] == ["'children' is not in this version"]
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(company):
@@ -453,3 +456,20 @@ def judged(company, changed):
         if not problems:
             loaded = copy.load()
             assert loaded.rulebook.digest(loaded.rulebook.categories)
+
+
+ANONYMISE = "{anonymise: {a: removed, b: null, c: {hash: 16}, d: {truncate: 24}, e: {truncate: year}, f: {mask: 0}, g: 0, h: ''}}"
+
+
+def test_anonymise_means_what_it_says(company):
+    company.edit(CATEGORY, "action: delete\n    subject: {email", f"action: {ANONYMISE}\n    subject: {{email")
+    action = company.load().rulebook.categories["support-files"].rules[1].action
+    made = [Constant("removed"), Null(), Hash(16), Truncate(24), Truncate("year"), Mask(0), Constant(0), Constant("")]
+    assert Action("anonymise", tuple(zip("abcdefgh", made, strict=True))) == action
+
+
+@pytest.mark.parametrize("name", ["ref", "Ref", "rev", "closed_at"])
+def test_what_names_times_or_compares_a_row_is_not_anonymised(company, name):
+    company.edit(CATEGORY, "where: \"kind = 'upload'\"", "where: \"kind = 'upload'\", key: [ref, no], version: rev")
+    company.edit(CATEGORY, "action: delete\n    subject: {email", f"action: {{anonymise: {{{name}: x}}}}\n    subject: {{email")
+    assert [f"'{name}' cannot be anonymised"] == [p.what for p in company.problems()]

@@ -103,3 +103,30 @@ def test_rules_of_two_categories_overlap_too(company):
     head = company.files[CATEGORY].partition("rules:")[0].replace("category: support-files", "category: other")
     company.write("policies.d/zz.yaml", head + "rules:\n" + RULE)
     assert [p.what for p in company.problems()] == ["the selections of two rules overlap"]
+
+
+TWICE = """\
+  again:
+    store: helpdesk
+    select: {table: attachments, where: "kind = 'upload'"}
+    start: {column: closed_at, zone: UTC}
+    retention_period: 1 month
+    action: ACTION
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "problems"),
+    [
+        ("delete", "{anonymise: {sender_email: null}}", 0),
+        ("{anonymise: {sender_email: null}}", "delete", 0),
+        ("{anonymise: {sender_email: null}}", "{anonymise: {ip: null}}", 1),
+        ("{anonymise: {sender_email: null}}", "keep", 1),
+        ("delete", "delete", 1),
+        ("delete", "keep", 1),
+    ],
+)
+def test_one_rule_may_delete_what_another_anonymises(company, one, other, problems):
+    company.edit(CATEGORY, "action: delete\n    subject: {email", f"action: {one}\n    subject: {{email")
+    company.write(CATEGORY, company.files[CATEGORY] + TWICE.replace("ACTION", other))
+    assert ["the selections of two rules overlap"] * problems == [p.what for p in company.problems()]

@@ -100,6 +100,9 @@ def test_what_tells_when_an_item_may_go_is_one_of_three(category, keys, fits):
         "iso": {"retention_period": "P3M"},
         "a sum": {"retention_period": "1 year 10 days", "deletion_period": "Forever"},
         "a floor": {"minimum": {"period": "6 years", "mandate": "a law"}},
+        "anonymise": {
+            "action": {"anonymise": {"a": "x", "b": None, "c": {"hash": 16}, "d": {"truncate": "year"}, "e": {"mask": 0}, "f": 0}}
+        },
     }.items(),
 )
 def test_further_spellings_of_a_rule_fit(category, name, rule):
@@ -176,6 +179,11 @@ def test_a_missing_key_is_marked(thing, path, category, settings):
         (("rules", "uploads", "retention_period"), 3),
         (("rules", "uploads", "retention_period"), None),
         (("rules", "uploads", "action"), "destroy"),
+        (("rules", "uploads", "action"), {"anonymise": {}}),
+        (("rules", "uploads", "action"), {"anonymise": {"a": {"hush": 16}}}),
+        (("rules", "uploads", "action"), {"anonymise": {"a": {"hash": 2}}}),
+        (("rules", "uploads", "action"), {"anonymise": {"a": {"truncate": "day"}}}),
+        (("rules", "uploads", "action"), {"anonymise": {"a": ["x"]}}),
         (("rules", "uploads", "start"), "creation"),
         (("rules", "uploads", "start"), {"event": "ticket-resolved", "by": "ticket", "column": "c"}),
         (("rules", "uploads", "everything"), "yes"),

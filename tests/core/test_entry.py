@@ -57,6 +57,8 @@ GOOD = {
     "hold-released": {"hold": REFERENCE, "reason": REFERENCE},
     "event-recorded": {"event": "contract-ended", "subject": REFERENCE},
     "event-withdrawn": {"event": "contract-ended", "subject": REFERENCE},
+    "review-approved": {"category": "calls", "rule": "old", "count": 3, "by": REFERENCE},
+    "review-extended": {"category": "calls", "rule": "old", "count": 1, "by": REFERENCE},
     "clock-stepped": {"seconds": -90},
     "clock-accepted": {"by": REFERENCE},
     "heartbeat": {},
@@ -70,7 +72,7 @@ TEXTS = {
     **dict.fromkeys(["category", "rule", "store", "event"], NAME),
     **dict.fromkeys(["limit", "ground"], CODE),
     "run": RUN,
-    "kind": "signing|reference",
+    "kind": "signing|reference|anonymise",
 }
 """Every field that holds a text, with all that it can say."""
 

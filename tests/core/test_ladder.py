@@ -320,3 +320,12 @@ def test_held_locked_waiting_by_statute_and_doubted_would_be_due_without(some, t
     upper = {rung.name for rung in LADDER if rung.beats_due}
     found = verdicts(judge(some, table))
     assert otherwise == {i for i, (verdict, rung, _) in found.items() if verdict == "due" or rung in upper}
+
+
+def test_what_is_anonymised_already_is_kept_and_never_overdue():
+    """Due by its age, but done: whatever else would be said of it, it stays as it is."""
+    some = page(LONG_AGO, LONG_AGO, NOW, None, done=frozenset({0, 2, 3}))
+    judged = judge(some, bench(action="anonymise"))
+    assert list(judged.due) == [1]
+    assert judged.overdue == 1
+    assert {verdicts(judged)[i] for i in (0, 2, 3)} == {("kept", "kept by rule", "anonymised already")}

@@ -105,11 +105,24 @@ def answers(tmp_path_factory):
     found["hold release"] = told(world, "hold", "release", "CASE-7", "--reason", "settled")
     found |= {"audit show": told(world, "audit", "show", "--type", "hold-released")}
     found["audit lookup"] = told(world, "audit", "lookup", "recordings", world.due_files[0])
+    found |= reviewed(folder / "reviews")
     found |= {
         "audit verify": told(world, "audit", "verify"),
         "audit export": told(world, "audit", "export", str(folder / "copy")),
     }
     return found
+
+
+def reviewed(folder):
+    """What the commands of a review answer, in a world of their own."""
+    world = World(folder, files=3, rows=3)
+    for category in (world.folder / "policies.d").glob("*.yaml"):
+        category.write_text(category.read_text().replace("action: delete", "action: review"))
+    found = {"review list": told(world, "review", "list")}
+    one, *_ = found["review list"]["waiting"]
+    why = (one["store"], one["key"], "--reason", "looked at")
+    found["review approve"] = told(world, "review", "approve", *why, "--yes")
+    return found | {"review extend": told(world, "review", "extend", *why, "--until", "2100-01-31")}
 
 
 def differences(shown, actual, at="$"):

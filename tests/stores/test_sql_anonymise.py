@@ -1,14 +1,10 @@
 """SQL, anonymising: what cannot be masked is refused beforehand, and a row is anonymised wholly, once, or not at all."""
 
-import signal
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from retentiond.core.anonymise import Constant, Hash, Mask, Null, Truncate
 from retentiond.core.policy import Action
@@ -17,19 +13,10 @@ from retentiond.engine import failpoints
 from retentiond.engine.ports import Batch
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.sql.spelling import quoted
-from tests.stores.tables import CHANGED, DISPOSED, GONE, act, connect, look, scope, shown, sql
+from tests.stores.masks import ALL, KEY, TABLE, anonymise, due, what
+from tests.stores.tables import CHANGED, DISPOSED, GONE, NOW, act, connect, look, shown, sql
 
-KEY = b"k" * 32
 CANNOT = "cannot anonymise"
-ALL = (
-    ("ip", Truncate(24)),
-    ("email", Null()),
-    ("name", Mask(1)),
-    ("ref", Hash(16)),
-    ("born", Truncate("year")),
-    ("note", Constant("removed")),
-)
-TABLE = "CREATE TABLE people (id INTEGER PRIMARY KEY, at TEXT, ip TEXT, email TEXT, name TEXT, ref TEXT, born DATE, note TEXT)"
 
 
 @pytest.fixture
@@ -47,23 +34,6 @@ def people(path):
         ]
         con.executemany("INSERT INTO people (at, ip, email, name, ref, born, note) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     return path
-
-
-def what(columns=ALL, table="people", where=None, **more):
-    found = scope(table, where, **{k: v for k, v in more.items() if k in ("version", "key", "start", "fields", "predicates")})
-    rest = {k: v for k, v in more.items() if k in ("leave_done", "waiting_from")}
-    return replace(found, columns=tuple(columns), **rest)
-
-
-def due(store, sc):
-    return {item.key: item.revision for page in store.scan(sc) for i, item in enumerate(page) if i not in page.done}
-
-
-def anonymise(store, sc, plan, predicates=(), key=KEY):
-    batch = Batch(1, sc, Action("anonymise", sc.columns), list(plan), list(plan.values()), predicates, "till", key)
-    said = {batch.keys[i]: (s.outcome.value, s.code) for s in store.dispose(batch) for i in s.positions}
-    assert set(said) == set(plan)
-    return said
 
 
 def test_every_strategy_is_carried_out_and_done_rows_are_known(people):
@@ -407,68 +377,7 @@ def test_rows_with_large_values_are_judged_whole(path):
         assert {} == due(store, sc)
 
 
-ODD = [None, "", " ", "#", "#abc", "#abcdef0", "#ABCDEF0", "removed", "Removed", 5, "5", 5.0, b"x", "****", "A***", "A**x",
-       "É***", "192.0.2.0", "192.0.2.1", "999.0.2.0", "01.2.3.0", "1..2.0", "1.2.0", "1.2.3.4.0", "1.2.3.0 ", "-1.2.3.0",
-       "0.0.0.0", "::",
-       "2001:db8::", "1980-01-01", "1980-05-01", "1980-13-01", "0000-01-01", "1980-01-01 00:00:00", "1980-01-01T00:00Z",
-       "1980-01-01 00:00:01", "a\0b", "#abcdef\0", "192.0.2.0\0", "****\0x"]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        *(Constant(v) for v in ("removed", "5", 5, "")),
-        Null(),
-        Hash(8),
-        Mask(0),
-        Mask(1),
-        *(Truncate(n) for n in (24, 17, 64, "year", "month")),
-    ],
-    ids=repr,
-)
-@pytest.mark.parametrize("declared", ["x", "x TEXT", "x TEXT COLLATE NOCASE", "x DATE"])
-def test_what_is_left_unread_is_done_and_is_counted(path, strategy, declared):
-    with closing(connect(path)) as con:
-        con.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT, {declared})")
-        con.executemany("INSERT INTO t (at, x) VALUES ('2020-01-01', ?)", [(v,) for v in ODD])
-        con.execute("INSERT INTO t (at, x) VALUES ('2020-01-01', CAST(x'41ff2a2a' AS TEXT))")
-    check_left_out(path, strategy, len(ODD) + 1)
-
-
-def check_left_out(path, strategy, rows):
-    sc = what([("x", strategy)], "t")
-    with look(path) as view:
-        (whole,) = view.scan(sc)
-        pages = list(view.scan(replace(sc, leave_done=True)))
-        keys = {key for page in pages for key in page.keys}
-        unread = set(whole.keys) - keys
-        assert unread <= {whole.keys[i] for i in whole.done}
-        assert (len(unread), 0) == (sum(p.unseen_done for p in pages), sum(p.unseen for p in pages))
-        assert rows == len(keys) + len(unread)
-        if not isinstance(strategy, Truncate | Constant):
-            assert not (whole.done and not unread), "something is left out"
-
-
-octets = st.integers(0, 299).map(str) | st.sampled_from(["0", "00", "", "-0", "1e1", "0x1"])
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(octets, min_size=3, max_size=5).map(".".join), st.sampled_from([1, 8, 16, 23, 24, 31]))
-def test_only_addresses_in_their_one_spelling_are_left_unread(address, bits):
-    import sqlite3
-
-    from retentiond.stores.sql.masking import certainly_done
-
-    clause = certainly_done([("x", Truncate(bits))])
-    with closing(sqlite3.connect(":memory:")) as con:
-        (told,) = con.execute(f"SELECT {clause.sql} FROM (SELECT ? AS x)", [*clause.values, address]).fetchone()
-    assert bool(told) == Truncate(bits).is_done(address)
-
-
 def test_waiting_and_done_rows_are_counted_apart(people):
-    from datetime import timedelta
-
-    from tests.stores.tables import NOW
 
     sql(people, f"INSERT INTO people (at, email) VALUES ('{NOW - timedelta(days=5):%Y-%m-%d}', 'young')")
     columns = (("email", Null()),)
@@ -496,42 +405,6 @@ def test_looking_at_what_could_be_anonymised_changes_no_byte(people):
         view.probe(what(), ["people/1"])
         view.warnings(what())
     assert before == people.read_bytes()
-
-
-# Dying
-
-
-CHILD = """
-import os, signal, sys
-from retentiond.engine import failpoints
-from tests.stores.tables import act
-from tests.stores.test_sql_anonymise import anonymise, due, what
-path, arrow = sys.argv[1:]
-with act(path) as store:
-    plan = due(store, what())
-    store.database.con.execute("PRAGMA cache_size=10")
-    failpoints.watch(lambda reached: os.kill(os.getpid(), signal.SIGKILL) if reached == arrow else None)
-    anonymise(store, what(), plan)
-"""
-
-
-@pytest.mark.parametrize(
-    ("arrow", "done"), [("claimed", 0), ("compared", 0), ("destroyed", 0), ("settled", 1000), ("never", 1000)]
-)
-@pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_a_process_killed_at_any_arrow_has_done_all_or_nothing(path, arrow, done, mode):
-    with closing(connect(path)) as con:
-        con.execute(f"PRAGMA journal_mode={mode}")
-        con.execute(TABLE)
-        rows = [("2020-01-01", f"192.0.{i % 200}.7", f"p{i}@example.org", f"Anna{i}") for i in range(1000)]
-        con.executemany("INSERT INTO people (at, ip, email, name) VALUES (?, ?, ?, ?)", rows)
-    child = subprocess.run([sys.executable, "-c", CHILD, str(path), arrow], capture_output=True, text=True, check=False)
-    assert (0 if arrow == "never" else -signal.SIGKILL) == child.returncode, child.stderr
-    with act(path) as store:
-        assert 1000 - done == len(due(store, what()))
-        anonymise(store, what(), due(store, what()))
-        assert {} == due(store, what())
-    assert [("ok",)] == sql(path, "PRAGMA integrity_check")
 
 
 def test_a_disposal_reaches_its_four_arrows_in_order(people):
