@@ -23,7 +23,7 @@ _EXAMPLE = "{anonymise: {email: null, ip: {truncate: 24}}}"
 
 
 def action_of(part: Part | None, kind: str, found: list[Problem]) -> Action | None:
-    """The action of a rule on a store whose items are rows (`table`), files (`path`) or `unknown`."""
+    """The action of a rule on a store whose items are rows (`table`), files (`path`), or a plugin's own (`unknown`)."""
     if part is None or part.data is None:
         return None
     if isinstance(part.data, dict):
@@ -67,9 +67,10 @@ def _of_mapping(part: Part, kind: str, found: list[Problem]) -> Action | None:
     columns = shape.piece("anonymise")
     if columns is None or columns.data is None:
         return None
-    if kind == "path":
-        why = "items of this store are files, and have no columns"
-        found.append(columns.problem_with_key("files cannot be anonymised", why, "write action: delete"))
+    if kind != "table":
+        what = "files" if kind == "path" else "items of this store"
+        why = "only the rows of an sql store have columns that can be written one by one"
+        found.append(columns.problem_with_key(f"{what} cannot be anonymised", why, "write action: delete"))
     if not isinstance(columns.data, dict):
         found.append(
             columns.problem("'anonymise' is no mapping", f"it is {kind_of(columns.data)}", f"write for example {_EXAMPLE}")

@@ -64,7 +64,7 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
         why, do = "it is how long an item is kept at least", "for example retention_period: 3 months"
         bench.found.append(part.problem_with_key("'retention_period' is missing", why, do))
     minimum = _minimum(rule, bench.found)
-    action = action_of(rule.piece("action"), store.selects if store else "unknown", bench.found)
+    action = action_of(rule.piece("action"), store.selects if store else "table", bench.found)
     subject = _subject(rule, pattern, bench.found)
     if action is not None and action.anonymises and selection and start:
         refuse_needed(action, rule.where("action"), selection, start, bench.found)

@@ -160,6 +160,8 @@ class MemoryStore(MemoryView):
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         self._available()
+        if batch.action.anonymises:
+            raise ValueError("nothing is anonymised in memory")
         positions = list(range(len(batch)))
         if self._place.flaw == "keeps silent about one":
             positions = positions[1:]

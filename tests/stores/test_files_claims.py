@@ -149,9 +149,12 @@ def test_a_key_that_stands_twice_in_a_batch_is_disposed_of_once(place, store):
     assert {str(s.outcome): list(s.positions) for s in facts} == {"disposed": [0], "gone": [1]}
 
 
-def test_only_delete_is_carried_out(place, store):
+@pytest.mark.parametrize("kind", ["keep", "anonymise"])
+def test_only_delete_is_carried_out(place, store, kind):
+    key = place.make("file")
     with pytest.raises(ValueError, match="delete"):
-        store.dispose(Batch(0, scope(), Action("keep"), [], []))
+        store.dispose(Batch(0, scope(), Action(kind), [key], [seen(store)[key]]))
+    assert key in seen(store)
 
 
 def test_a_claim_directory_taken_away_does_not_make_items_gone(place, store):

@@ -46,7 +46,7 @@ class FilesStore(FilesView):
         `ValueError` for a batch that is not for files; `StoreUnavailable` where a disposal
         could not be made durable: what was not yielded is then to be looked at again.
         """
-        if not batch.action.destroys:
+        if not batch.action.destroys or batch.action.anonymises:
             raise ValueError("only the action delete is carried out on files")
         pattern_of(batch.scope)
         return self._dispose(batch)
