@@ -34,24 +34,35 @@ class Explained:
 
 
 def explain(house: House, store: str, key: str) -> list[Explained]:
-    """What each rule on a store says about one item."""
+    """What each rule on a store says about one item; `StoreDenied` where none of them could look."""
     if store not in house.rulebook.stores:
         raise UsageError(f"there is no store '{store}'", do="the stores are: " + ", ".join(house.rulebook.stores))
     rules = [(c, r) for c in house.rulebook.categories.values() for r in c.rules if r.store == store]
     if not rules:
         raise UsageError(f"no rule is about the store '{store}'", do="retentiond check")
-    return [_explain(house, category, rule, key) for category, rule in rules]
+    found: list[Explained] = []
+    denied: list[StoreDenied] = []
+    for category, rule in rules:
+        try:
+            found.append(_explain(house, category, rule, key))
+        except StoreDenied as error:
+            denied.append(error)
+            found.append(_unseen(category, rule, error))
+    if len(denied) == len(rules):
+        raise denied[0]
+    return found
+
+
+def _unseen(category: Category, rule: Rule, error: StoreDenied) -> Explained:
+    """What a rule says that could not look, while others could."""
+    why = f"{error.what}; {error.why}"
+    return Explained(category.name, rule.name, present=False, selected=False, verdict="unseen", reason=why)
 
 
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
     bench = ready(house, category, rule, house.now, house.registers().holds)
     scope = scope_for(bench, everything=True)
-    try:
-        page = house.view(rule.store).probe(scope, [key])
-    except StoreDenied as error:
-        return Explained(
-            category.name, rule.name, present=False, selected=False, verdict="unseen", reason=f"{error.what}; {error.why}"
-        )
+    page = house.view(rule.store).probe(scope, [key])
     if page.revisions[0] is None:
         return Explained(category.name, rule.name, present=False, selected=False, verdict="absent", reason="it is not there")
     if page.doubts.get(0) == OUTSIDE:
