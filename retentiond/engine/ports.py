@@ -22,8 +22,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from retentiond.core.anonymise import Columns
-from retentiond.core.item import NOTHING, Page
-from retentiond.core.ladder import CHILDREN as CHILDREN_DOUBT
+from retentiond.core.item import Page
 from retentiond.core.outcome import Settled
 from retentiond.core.policy import Action, Selection, Start
 from retentiond.core.registers import Registers
@@ -38,7 +37,7 @@ class Traits:
     """What a store can do, as found at opening, not as hoped.
 
     `atomic`: comparing and deleting are one act, so that no change can slip between.
-    `zoned`: its times carry their zone. `batch`: the most steps that one disposal takes.
+    `batch`: the most steps that one disposal takes.
     """
 
     atomic: bool
@@ -185,9 +184,6 @@ class StoreType(Protocol):
         ...
 
 
-CHILDREN = CHILDREN_DOUBT
-"""The doubt of a row that other rows refer to, under `children: forbid`."""
-
 OUTSIDE = "it is outside the rule's selection"
 """The doubt of an item that a probe finds but that the scope does not select."""
 
@@ -257,5 +253,3 @@ class Events(Protocol):
 
 Stop = Callable[[], str | None]
 """Asked between batches: None to go on, or the reason to stop."""
-
-NO_FACTS: Mapping[str, Sequence[str | None]] = NOTHING

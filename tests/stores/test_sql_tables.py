@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
+from retentiond.core.ladder import CHILDREN
 from retentiond.core.policy import PathSelection, Start
-from retentiond.engine.ports import CHILDREN
 from retentiond.errors import StoreDenied
 from retentiond.stores.sql.reading import UNNAMED
 from tests.stores.tables import AT, connect, everything, look, scope, shown, sql

@@ -18,11 +18,12 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from retentiond.core.item import Page
+from retentiond.core.ladder import CHILDREN
 from retentiond.core.policy import Start
 from retentiond.core.selector import Predicate
 from retentiond.core.times import read_each
 from retentiond.engine.codec import pack
-from retentiond.engine.ports import CHILDREN, OUTSIDE
+from retentiond.engine.ports import OUTSIDE
 from retentiond.stores.sql.keys import Keys, Parts, is_utf8
 from retentiond.stores.sql.masking import Masked, standing
 from retentiond.stores.sql.statements import Statements
