@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from side_by_side import PROGRAM, Contestant, configure, newest_plan, race, report, table
+from side_by_side import PROGRAM, Contestant, by_category, configure, newest_plan, race, report, table
 
 FILES, IN_A_FOLDER = int(os.environ.get("FILES", "200000")), 500
 DAY = 86_400
@@ -45,6 +45,7 @@ def main(place: str | None) -> None:
         peers = [
             Contestant("find -mtime +90 -delete", [["find", "data", "-type", "f", "-mtime", "+90", "-delete"]]),
             Contestant("retentiond plan + apply", [[*PROGRAM, "plan"], newest_plan(folder)]),
+            Contestant("retentiond apply --category", [by_category()]),
         ]
         race(peers, folder, prepare)
         text = table(f"{FILES:,} files, half of them due, on {place or 'the temporary folder'}", peers, FILES // 2)

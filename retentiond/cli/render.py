@@ -8,18 +8,22 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDTH = 80
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Sequence[str] = ()) -> None:
     """Prints a table. Numbers stand right with thousands separated; the columns in `left` stand left and may wrap."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         shown.add_column(name, justify="left" if name in left else "right", overflow="fold", no_wrap=name not in left)
@@ -44,6 +48,8 @@ def sentence(text: str, further: str = "    ") -> None:
 
 def console() -> Console:
     """Standard output: 80 columns unless a terminal says otherwise; no colour where NO_COLOR is set."""
+    from rich.console import Console
+
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or _WIDTH)
     return Console(width=width, highlight=False, soft_wrap=False)
 

@@ -93,7 +93,7 @@ def let_go(tree: Tree, fd: int, steps: Sequence[Step], revisions: Sequence[str])
         failpoints.reach("compared")
         _unlink(fd, claim, mine, fates)
         failpoints.reach("destroyed")
-    unmet = fates.unmet(steps)
+    unmet = fates.unmet(steps) if len(mine) < len(steps) else ()
     if unmet:
         _let_go_of_leftovers(tree, fd, unmet, revisions, fates)
     os.fsync(fd)

@@ -62,7 +62,7 @@ def waiting_window(scope: Scope) -> tuple[int, int] | None:
 
 
 class Columns:
-    """Gathers files until they make a page. `add` takes None for the status of what is absent."""
+    """Gathers files until they make a page, or puts those that were asked about in their places."""
 
     def __init__(self, scope: Scope, pattern: PathPattern) -> None:
         self._fields = scope.fields
@@ -82,15 +82,23 @@ class Columns:
         self.matches: list[Match] = []
         self.doubts: dict[int, str] = {}
 
+    def expect(self, files: int) -> None:
+        """So many files were asked about; those that are not `put` are absent."""
+        self.statuses, self.matches = [None] * files, [None] * files
+
+    def put(self, position: int, status: os.stat_result, match: Match, doubt: str | None = None) -> None:
+        """A file that was asked about. A doubt of its own goes before that of its hard links."""
+        self.statuses[position], self.matches[position] = status, match
+        if doubt is not None or status.st_nlink != 1:
+            self.doubts[position] = doubt or LINKED
+
     def __len__(self) -> int:
         return len(self.raws)
 
-    def add(self, raw: str, status: os.stat_result | None, match: Match, doubt: str | None = None) -> None:
+    def add(self, raw: str, status: os.stat_result, match: Match, doubt: str | None = None) -> None:
         """One more file. A doubt of its own goes before that of its hard links."""
-        if doubt is not None:
-            self.doubts[len(self.raws)] = doubt
-        elif status is not None and status.st_nlink != 1:
-            self.doubts[len(self.raws)] = LINKED
+        if doubt is not None or status.st_nlink != 1:
+            self.doubts[len(self.raws)] = doubt or LINKED
         self.raws.append(raw)
         self.statuses.append(status)
         self.matches.append(match)
@@ -107,7 +115,7 @@ class Columns:
             sizes=[0 if s is None else s.st_size for s in self.statuses],
             facts={name: [self._fact(m, name) for m in self.matches] for name in self._fields} if self._fields else NOTHING,
             doubts=self.doubts,
-            held=dict.fromkeys(range(len(self.raws)), self._held) if self._held is not None else NOTHING,
+            held=dict.fromkeys(range(len(self.statuses)), self._held) if self._held is not None else NOTHING,
             unseen=unseen,
         )
         self._clear()
@@ -116,7 +124,7 @@ class Columns:
     def _starts(self) -> list[datetime | None]:
         start = self._start
         if start is None:
-            return [None] * len(self.raws)
+            return [None] * len(self.statuses)
         return [None if s is None else start(s, m) for s, m in zip(self.statuses, self.matches, strict=True)]
 
     def _fact(self, match: Match, name: str) -> str | None:

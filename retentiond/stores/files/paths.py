@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 
 from retentiond.core.item import key_of, raw_of
 from retentiond.stores.files.claims import RESERVED
 
 _NOT_NAMES = ("", ".", "..")
+_MARKS = ("b64:", "\0", RESERVED)
+"""A key without any of these, in ASCII, is its own path, unless a segment of it is none of a path."""
 
 Step = tuple[int, str]
 """A position, and a name in the directory at hand."""
@@ -41,11 +43,21 @@ def _is_name(part: str) -> bool:
     return part not in _NOT_NAMES and "\0" not in part and not part.startswith(RESERVED)
 
 
-def by_directory(paths: Iterable[tuple[int, str | None]]) -> dict[str, list[Step]]:
-    """Positions and names, arranged by the directory that they are in; what has no path is left out."""
+def by_directory(keys: Sequence[str]) -> tuple[dict[str, list[Step]], list[int]]:
+    """Positions and names, arranged by the directory that they are in; and the positions that are no key of a file."""
+    together = "\n".join(keys)
+    plain = together.isascii() and not any(mark in together for mark in _MARKS)
     found: dict[str, list[Step]] = {}
-    for position, path in paths:
-        if path is not None:
-            parent, _, name = path.rpartition("/")
-            found.setdefault(parent, []).append((position, name))
-    return found
+    strange = []
+    for position, key in enumerate(keys):
+        path = key if plain else path_of(key)
+        parent, slash, name = (path or "").rpartition("/")
+        if name in _NOT_NAMES or (slash and not parent):
+            strange.append(position)
+        elif parent in found:
+            found[parent].append((position, name))
+        elif slash and not _is_way(parent):
+            strange.append(position)
+        else:
+            found[parent] = [(position, name)]
+    return found, strange

@@ -14,13 +14,13 @@ import os
 from collections.abc import Iterator, Sequence
 
 from retentiond.core.outcome import Outcome, Settled
-from retentiond.core.pattern import is_plain
+from retentiond.core.pattern import PathPattern, is_plain
 from retentiond.core.policy import PathSelection
 from retentiond.engine.ports import Batch, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.files.claiming import Fates, code_of, let_go, put_back
 from retentiond.stores.files.columns import pattern_of
-from retentiond.stores.files.paths import Step, by_directory, path_of
+from retentiond.stores.files.paths import Step, by_directory
 from retentiond.stores.files.tree import is_absent, is_denied, refusal
 from retentiond.stores.files.view import FilesView
 
@@ -56,7 +56,7 @@ class FilesStore(FilesView):
         pattern_of(scope)
         self._forget()
         mounts = self._tree.mounts_inside()
-        for parent, steps in by_directory((i, path_of(key)) for i, key in enumerate(keys)).items():
+        for parent, steps in by_directory(keys)[0].items():
             try:
                 fd = self._tree.open(parent, mounts)
             except OSError as error:
@@ -71,14 +71,19 @@ class FilesStore(FilesView):
                 os.close(fd)
 
     def _dispose(self, batch: Batch) -> Iterator[Settled]:
-        fates, paths = _sorted_out(batch)
-        yield from fates.settled()
         mounts = self._tree.mounts_inside()
-        floor = _floor(batch.scope)
-        for parent, steps in by_directory(paths).items():
+        pattern, held, floor = pattern_of(batch.scope), _held(batch), _floor(batch.scope)
+        directories, strange = by_directory(batch.keys)
+        if strange:
+            yield Settled(strange, Outcome.FAILED, "not-a-key")
+        for parent, steps in directories.items():
+            left, spared = _sorted_out(parent, steps, pattern, held)
+            yield from spared.settled()
+            if not left:
+                continue
             self._forget()
             try:
-                fates = self._let_go(parent, steps, batch.revisions, mounts)
+                fates = self._let_go(parent, left, batch.revisions, mounts)
                 if floor is not None and fates.any_disposed():
                     self._remove_empty(parent, floor)
             except OSError as error:
@@ -121,29 +126,25 @@ class FilesStore(FilesView):
         self._known = (None, {})
 
 
-def _sorted_out(batch: Batch) -> tuple[Fates, list[Step]]:
-    """The positions that are not touched, with their fates, and the paths of the others.
-
-    A hold whose predicate only a database can evaluate covers every file: in doubt, held.
-    """
+def _sorted_out(parent: str, steps: list[Step], pattern: PathPattern, held: frozenset[int]) -> tuple[list[Step], Fates]:
+    """The steps of a directory that may be taken, and the fates of the others."""
     fates = Fates()
-    paths: list[Step] = []
-    match = pattern_of(batch.scope).match
-    held = _held(batch)
-    for i, key in enumerate(batch.keys):
-        path = path_of(key)
-        if i in held:
-            fates.settle(i, Outcome.HELD)
-        elif path is None:
-            fates.settle(i, Outcome.FAILED, "not-a-key")
-        elif match(path) is None:
-            fates.settle(i, Outcome.CHANGED, "outside")
+    every = pattern.below(parent) == "all"
+    if every and not held:
+        return steps, fates
+    prefix, left = parent and parent + "/", []
+    for position, name in steps:
+        if position in held:
+            fates.settle(position, Outcome.HELD)
+        elif not every and pattern.match(prefix + name) is None:
+            fates.settle(position, Outcome.CHANGED, "outside")
         else:
-            paths.append((i, path))
-    return fates, paths
+            left.append((position, name))
+    return left, fates
 
 
 def _held(batch: Batch) -> frozenset[int]:
+    """The positions that a hold may cover: one whose predicate only a database can evaluate covers every file."""
     everything = frozenset(range(len(batch)))
     return frozenset().union(*(everything if p.positions is None else p.positions for p in batch.predicates))
 

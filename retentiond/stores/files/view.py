@@ -17,9 +17,9 @@ from contextlib import closing
 from retentiond.core.item import Page
 from retentiond.core.pattern import PathPattern
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
-from retentiond.stores.files.claims import RESERVED, claimed, is_file, is_single, look, same_file
+from retentiond.stores.files.claims import RESERVED, claimed, is_file, is_single, look, names_in, same_file
 from retentiond.stores.files.columns import SHADOWED, Columns, Match, pattern_of, waiting_window
-from retentiond.stores.files.paths import Step, by_directory, path_of
+from retentiond.stores.files.paths import Step, by_directory
 from retentiond.stores.files.tree import Tree, Way, is_absent, is_barred, refusal
 
 _NOTHING_WAITS = (0, 0)
@@ -52,19 +52,18 @@ class FilesView:
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         """These files as they are now. What is no key of a file here (`../x`, a claim directory) is absent."""
         pattern = pattern_of(scope)
-        found: dict[int, os.stat_result] = {}
-        raws = [path_of(key) for key in keys]
+        columns = Columns(scope, pattern)
+        columns.expect(len(keys))
         mounts = self._tree.mounts_inside()
         try:
-            for parent, steps in by_directory(enumerate(raws)).items():
-                self._probe_directory(parent, steps, mounts, found)
+            for parent, steps in by_directory(keys)[0].items():
+                every = pattern.below(parent) == "all"
+                prefix = parent and parent + "/"
+                for position, name, status in self._sighted(parent, steps, mounts):
+                    match = None if every else pattern.match(prefix + name)
+                    columns.put(position, status, match, None if every or match else OUTSIDE)
         except OSError as error:
             raise refusal(error, "") from error
-        columns = Columns(scope, pattern)
-        for i, raw in enumerate(raws):
-            status = found.get(i)
-            match = pattern.match(raw) if raw is not None and status is not None else None
-            columns.add(raw or "", status, match, OUTSIDE if status is not None and match is None else None)
         return columns.page(list(keys))
 
     def samples(self, scope: Scope, count: int = 5) -> Sequence[str]:
@@ -144,9 +143,8 @@ class FilesView:
             if len(sieve.columns) >= PAGE:
                 yield sieve.page()
 
-    def _probe_directory(
-        self, parent: str, steps: Sequence[Step], mounts: frozenset[str], found: dict[int, os.stat_result]
-    ) -> None:
+    def _sighted(self, parent: str, steps: Sequence[Step], mounts: frozenset[str]) -> Iterator[tuple[int, str, os.stat_result]]:
+        """Those files of one directory that are there, under their own names or in a claim."""
         try:
             fd = self._tree.open(parent, mounts)
         except OSError as error:
@@ -154,19 +152,22 @@ class FilesView:
                 return
             raise
         try:
+            listed = names_in(fd, len(steps))
             absent = []
-            for i, name in steps:
-                status = look(fd, name)
+            for position, name in steps:
+                status = look(fd, name) if listed is None or name in listed else None
                 if (
                     status is not None
                     and is_file(status)
                     and (not mounts or (f"{parent}/{name}" if parent else name) not in mounts)
                 ):
-                    found[i] = status
+                    yield position, name, status
                 else:
-                    absent.append((i, name))
+                    absent.append((position, name))
             claims = self._claims(fd) if absent else {}
-            found.update({i: claims[name] for i, name in absent if name in claims})
+            for position, name in absent if claims else ():
+                if name in claims:
+                    yield position, name, claims[name]
         finally:
             os.close(fd)
 
