@@ -10,6 +10,7 @@ exactly that, and writes down what came of it. The rooms, in the order of that s
 - `ledger` remembers: state and its evidence change together, in one transaction (`ledger.ledger`).
 - `audit` publishes the evidence as a log that a stranger can verify (`audit.publish`, `audit.verify`).
 - `app` puts the parts together, one module for each thing that a person may ask for, and alone reads the clock.
+- `daemon` does the same by itself: each category on its schedule, in a process of its own.
 - `cli` is the door for people: one file per command.
 
 Beside them: `errors`, every exception on one page with its exit code; `testing`, for authors of stores; and

@@ -12,6 +12,7 @@ lock · 6 the audit trail does not verify · 7 a violation or something overdue.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,18 @@ class UsageError(RetentiondError):
     exit_code = 2
 
 
+class StateOfAnother(UsageError):
+    """The state belongs to another user, who is meant to give this command."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(
+            f"the state belongs to the user {user}",
+            why="files made by root could not be written by it",
+            do=f"sudo -u {shlex.quote(user)} retentiond …",
+        )
+        self.user = user
+
+
 class PlanRefused(RetentiondError):
     """A limit stands in the way of this plan."""
 
@@ -100,18 +113,26 @@ class PlanUnusable(RetentiondError):
     exit_code = 4
 
 
-class StoreUnavailable(RetentiondError):
+class StoreTrouble(RetentiondError):
+    """A store does not do what it was asked. Raised as one of the two below.
+
+    `event_store` names the store of an event that could not be looked up; "" where items were asked for.
+    """
+
+    exit_code = 5
+    event_store = ""
+
+
+class StoreUnavailable(StoreTrouble):
     """The store cannot be reached now; trying again may help."""
 
     code = "store-unavailable"
-    exit_code = 5
 
 
-class StoreDenied(RetentiondError):
+class StoreDenied(StoreTrouble):
     """The store refuses, and trying again will not help."""
 
     code = "store-denied"
-    exit_code = 5
 
 
 class StateUnavailable(RetentiondError):
@@ -126,6 +147,18 @@ class Locked(RetentiondError):
 
     code = "locked"
     exit_code = 5
+
+
+class LeaseLost(Locked):
+    """This process was away for so long that somebody else is at work on this state by now."""
+
+    code = "lease-lost"
+
+
+class NotDelivered(RetentiondError):
+    """The message has not been taken."""
+
+    code = "undelivered"
 
 
 class AuditBroken(RetentiondError):

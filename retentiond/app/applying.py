@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
@@ -33,9 +34,10 @@ from retentiond.errors import (
 )
 from retentiond.ledger.clock import step, stored
 from retentiond.ledger.journal import RunJournal
-from retentiond.ledger.locks import lock
 from retentiond.ledger.plans import PlanFile
 from retentiond.ledger.spans import Done
+
+_RULE = attrgetter("category", "rule")
 
 Progress = Callable[[int, int], None]
 """(steps settled, steps in the plan)."""
@@ -47,11 +49,12 @@ def silent(_done: int, _total: int) -> None:
 
 @dataclass(slots=True)
 class Applied:
-    """What came of carrying out a plan. `run` is None when there was nothing left to do."""
+    """What came of carrying out a plan, in sum and by category. `run` is None when there was nothing left to do."""
 
     plan: str
     run: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
+    by_category: dict[str, Counter[str]] = field(default_factory=dict)
     recovered: Counter[str] = field(default_factory=Counter)
     looked: int = 0
     absent: int = 0
@@ -70,7 +73,7 @@ def apply_plan(
     progress: Progress = silent,
 ) -> Applied:
     """Carries out a plan, or what is left of it. Errors are those of `errors.py`; nothing is destroyed before the checks."""
-    with lock(house.directory.execute_lock, "a run of `retentiond apply`"):
+    with house.locked("execute", "a run of `retentiond apply`"):
         recovered = recover(house)
         try:
             check_usable(house, plan)
@@ -95,7 +98,7 @@ def check_usable(house: House, plan: PlanFile) -> None:
         raise PlanUnusable("this plan was not made here", why="only a registered plan can be applied", do="retentiond plan")
     if header.forecast:
         raise PlanUnusable("this plan judges as of another time", why="it was made with --at", do="retentiond plan")
-    if header.expires <= house.now:
+    if header.expires <= max(house.now, house.clock().now):  # it may have waited for whoever was at work
         raise PlanUnusable(
             "the plan has expired", why=f"it was good until {header.expires:%Y-%m-%d %H:%M} UTC", do="retentiond plan"
         )
@@ -105,7 +108,7 @@ def check_usable(house: House, plan: PlanFile) -> None:
 
 
 def _allowed(house: House, plan: PlanFile, over_limits: str | None) -> tuple[list[str], PlanRefused | None]:
-    """The categories that may be carried out, and the refusal of the others; raises where none may."""
+    """The categories that may be carried out, and the refusal of the others; raises where none may, or none has a step left."""
     if over_limits is not None and (len(over_limits) < SHORTEST_NAME or not plan.name.startswith(over_limits)):
         raise UsageError("--over-limits names another plan", why="it takes the digest of the plan that is applied", do=plan.name)
     plan.check_steps()
@@ -118,8 +121,16 @@ def _allowed(house: House, plan: PlanFile, over_limits: str | None) -> tuple[lis
     if not allowed and refused is not None:
         raise refused
     if refused is not None:
+        if not _anything_left(house, plan, set(allowed)):
+            raise PlanRefused("nothing is left to do but what is refused", why=refused.why, do=refused.do)
         house.plans.note_refusal(plan.name, refused.code)
     return allowed, refused
+
+
+def _anything_left(house: House, plan: PlanFile, allowed: set[str]) -> bool:
+    """Whether some step of these categories has not been done with."""
+    done = house.runs.done(plan.name)
+    return any(s.category in allowed and s.n not in done for block in plan.blocks(PAGE) for s in block)
 
 
 def _check_places(house: House, plan: PlanFile) -> None:
@@ -171,6 +182,7 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     by_rule: Counter[tuple[str, str]] = Counter()
     done = house.runs.done(plan.name)
     settled = 0
+    progress(settled, plan.header.total)  # from here on, something may be let go
     for result in executor.run(works(house, plan, set(allowed), done)):
         settled += len(result.work.batch)
         _count(applied, result, by_rule)
@@ -190,6 +202,7 @@ def _count(applied: Applied, result: Result, by_rule: Counter[tuple[str, str]]) 
     applied.looked += result.looked
     applied.absent += result.absent
     bench = result.work.bench
+    applied.by_category.setdefault(bench.category, Counter()).update(result.counts)
     by_rule[bench.category, bench.rule.name] += result.counts["disposed"]
 
 
@@ -202,13 +215,15 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
     """The steps that are left, in batches of one rule with rising numbers without a gap."""
     benches: dict[tuple[str, str], Bench] = {}
     looks: dict[tuple[str, str], SecondLook] = {}
-    for block in plan.blocks(PAGE):
+    for block in whole_families(plan.blocks(PAGE)):
         left = (
             [s for s in block if s.category in allowed and s.n not in done]
             if done or len(allowed) < len(plan.header.categories)
             else block
         )
-        for (category, rule), steps in groupby(left, key=lambda s: (s.category, s.rule)):
+        if done and any(s.parent for s in block):
+            left = _never_begun(block, left)
+        for (category, rule), steps in groupby(left, key=_RULE):
             bench = benches.get((category, rule))
             if bench is None:
                 bench = benches[category, rule] = bench_of(house, category, rule)
@@ -247,8 +262,41 @@ def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None, k
         [s.revision for s in steps],
         store=steps[0].store,
         key=key,
+        parents=[s.parent for s in steps] if any(s.parent for s in steps) else (),
     )
     return Work(bench, batch, again=again)
+
+
+def whole_families(blocks: Iterable[list[Step]]) -> Iterator[list[Step]]:
+    """The same steps, cut only where a family ends: its last step has no parent."""
+    held: list[Step] = []
+    for block in blocks:
+        rest = block
+        if held:
+            first = next((i + 1 for i, s in enumerate(rest) if s.parent is None), len(rest))
+            held, rest = held + rest[:first], rest[first:]
+            if held[-1].parent is None:
+                yield held
+                held = []
+        end = len(rest)
+        while end and rest[end - 1].parent is not None:
+            end -= 1
+        if end:
+            yield rest[:end]
+        held = held + rest[end:]
+    if held:
+        yield held
+
+
+def _never_begun(block: Sequence[Step], left: Sequence[Step]) -> list[Step]:
+    """Those of the steps that are left whose whole family is left: one that was cut short is for the next plan."""
+    wanted, found, family = {s.n for s in left}, list[Step](), list[Step]()
+    for each in block:
+        family.append(each)
+        if each.parent is None:
+            found += family if all(s.n in wanted for s in family) else []
+            family = []
+    return found
 
 
 def contiguous(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:

@@ -7,57 +7,93 @@ every plan. What a change comes to now is seen by judging every item by both ver
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from retentiond.app.house import House
 from retentiond.app.planning import Planned, Progress, make_plan, silent
+from retentiond.core.plan import Header
 from retentiond.core.policy import Category
 from retentiond.core.versions import Change, limits_from, not_stricter, rules_from
 from retentiond.errors import NotApproved
+from retentiond.ledger.clock import micros
+
+if TYPE_CHECKING:
+    from retentiond.ledger.memory import Memory
+
+ApprovalState = Literal["unneeded", "each", "never", "revoked", "changed", "approved"]
+"""Needs none, or wants a person for each plan; else: never was, is no more, is not as it stands now, is approved."""
+
+_WHY: Mapping[ApprovalState, str] = {
+    "never": "it was never approved",
+    "revoked": "its approval was revoked",
+    "each": "it wants a person for every plan",
+    "changed": "it has changed since it was approved",
+}
+"""Why a person is wanted; of several reasons, the first of these is told."""
+_FIRST = tuple(_WHY)
 
 
-def plan_approved(house: House, names: Sequence[str]) -> Planned:
-    """A plan of categories that may be carried out without a person; `NotApproved` where one of them may not."""
-    categories = house.categories(names)
-    changed = [category for category in categories if _is_stricter(house, category)]
-    planned = make_plan(house, names, compare=bool(changed))
-    for category in categories:
-        if category.approval == "always":
-            raise NotApproved(
-                f"the category {category.name} wants a person for every plan",
-                why="approval: always",
-                do=f"retentiond apply {planned.name[:12]}",
-            )
-    for category in changed:
-        newly = sum(change.newly.items for (name, _), change in planned.changes.items() if name == category.name)
-        raise _refusal(category, f"it has changed since it was approved; {newly:,} more items are due now")
-    return planned
+def plan_approved(house: House, names: Sequence[str], progress: Progress = silent) -> tuple[Planned, NotApproved | None]:
+    """A plan of these categories, and why it is not to be carried out without a person; None where it may be.
+
+    It is made in either case, so that what is overdue is known before anybody has approved anything.
+    Where a person is wanted, and a plan with steps of these very rules still waits for one, it is that
+    plan and not another.
+    """
+    wanting = [(category, state) for category in house.categories(names) if (state := _wants(house, category))]
+    waiting = waiting_plan(house, names) if wanting else None
+    compare = any(state == "changed" for _, state in wanting)
+    planned = Planned(waiting) if waiting is not None else make_plan(house, names, compare=compare, progress=progress)
+    if not wanting:
+        return planned, None
+    category, state = min(wanting, key=lambda each: _FIRST.index(each[1]))
+    if state == "each":
+        return planned, NotApproved(
+            f"the category {category.name} wants a person for every plan",
+            why="approval: always",
+            do=f"retentiond apply {planned.name[:12]}",
+        )
+    newly = [change.newly.items for (name, _), change in planned.changes.items() if name == category.name]
+    return planned, _refusal(category, _WHY[state] + (f"; {sum(newly):,} more items are due now" if newly else ""))
 
 
-def require_unchanged(house: House, names: Sequence[str]) -> None:
-    """`NotApproved` unless each category is approved exactly as it stands."""
+def waiting_plan(house: House, names: Sequence[str]) -> Header | None:
+    """The newest plan of these very categories and rules that has steps, was never begun, and can still be carried out."""
+    return house.plans.unbegun(names, house.rulebook.digest(names), micros(house.now))
+
+
+def require_approved(house: House, names: Sequence[str]) -> None:
+    """`NotApproved` unless each category may be carried out as it stands, without a person."""
     for category in house.categories(names):
-        if category.approval == "always" or _is_stricter(house, category):
-            raise _refusal(category, "it has changed since it was approved, or wants a person for every plan")
+        state = _wants(house, category)
+        if state is not None:
+            raise _refusal(category, _WHY[state])
 
 
-def _is_stricter(house: House, category: Category) -> bool:
-    """Whether a category may make more items due than its approved version; `NotApproved` where there is none in force."""
+def _wants(house: House, category: Category) -> ApprovalState | None:
+    """Why a category wants a person before it is carried out; None where it does not."""
+    state = approval_of(house, house.memory, category)
+    return state if state in _WHY else None
+
+
+def approval_of(house: House, memory: Memory, category: Category) -> ApprovalState:
+    """How a category stands with approval, by what the memory holds. Nothing is looked at in a store."""
     if category.approval != "first":
-        return False
-    found = house.memory.approvals().get(category.name)
+        return "unneeded" if category.approval == "none" else "each"
+    found = memory.approvals().get(category.name)
     if found is None:
-        raise _refusal(category, "it was never approved")
+        return "never"
     if found.revoked:
-        raise _refusal(category, "its approval was revoked")
+        return "revoked"
     if found.rulebook == house.rulebook.digest([category.name]):
-        return False
-    meaning = house.memory.approved_meaning(category.name) or {}
+        return "approved"
+    meaning = memory.approved_meaning(category.name) or {}
     before, limits = rules_from(meaning), limits_from(meaning)
     looser = [name for name in ("items", "share", "bytes") if getattr(category.limits, name) > getattr(limits, name)]
     same = all(meaning.get(name) == part for name, part in _around(house, category).items())
-    return bool(looser) or not same or not all(not_stricter(before.get(rule.name), rule) for rule in category.rules)
+    stricter = looser or not same or not all(not_stricter(before.get(rule.name), rule) for rule in category.rules)
+    return "changed" if stricter else "approved"
 
 
 def _around(house: House, category: Category) -> dict[str, Any]:

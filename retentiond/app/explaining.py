@@ -12,6 +12,7 @@ from retentiond.app.judging import ready
 from retentiond.core.item import Page
 from retentiond.core.ladder import Bench, Judgement, climb, judge
 from retentiond.core.policy import Category, Rule
+from retentiond.engine.families import Gathering, gathered
 from retentiond.engine.pipeline import scope_for, together, with_events
 from retentiond.engine.ports import OUTSIDE, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable, UsageError
@@ -62,19 +63,21 @@ def _unseen(category: Category, rule: Rule, error: StoreDenied) -> Explained:
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
     bench = ready(house, category, rule, house.now, house.registers().holds)
     scope = scope_for(bench, everything=True)
-    page = house.view(rule.store).probe(scope, [key])
+    view, events = house.view(rule.store), Happenings(house)
+    page = view.probe(scope, [key])
     if page.revisions[0] is None:
         return Explained(category.name, rule.name, present=False, selected=False, verdict="absent", reason="it is not there")
     if page.doubts.get(0) == OUTSIDE:
         return Explained(category.name, rule.name, present=True, selected=False, verdict="unselected", reason=OUTSIDE)
-    page = with_events(page, bench, Happenings(house), acting=False)
+    page = with_events(page, bench, events, acting=False)
     if rule.generations is not None and 0 not in page.done:
         return _explain_beside_others(house, page, scope, bench)
+    judged = gathered(judge(page, bench), Gathering(view, scope, bench, lambda p: with_events(p, bench, events, acting=False)))
+    page, start = judged.page, page.starts[0]
     rungs = _default_last([(rung.name, reason) for rung, reason in climb(page, bench)])
-    verdict, reason = _verdict(judge(page, bench), rungs)
-    start = page.starts[0]
-    overdue = bool(bench.overdue([start])) and 0 not in page.done
-    return Explained(category.name, rule.name, True, True, verdict, reason, start, _due(bench, start), overdue, rungs)
+    verdict, reason = _verdict(judged, rungs)
+    names, due, overdue = (category.name, rule.name), _due(bench, start), bool(judged.overdue)
+    return Explained(*names, True, True, verdict, reason, start, due, overdue, rungs)
 
 
 def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:

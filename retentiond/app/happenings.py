@@ -42,7 +42,8 @@ class Happenings:
                 at = read(value, zone) or UNREADABLE
                 found[subject] = max(at, found.get(subject, at))
         except (StoreDenied, StoreUnavailable) as error:
-            raise type(error)(
-                f"the event {source.name} cannot be looked up", why=f"{error.what}; {error.why}", do=error.do
-            ) from error
+            what, why = f"the event {source.name} cannot be looked up", "; ".join(filter(None, (error.what, error.why)))
+            trouble = type(error)(what, why=why, do=error.do)
+            trouble.event_store = source.store
+            raise trouble from error
         return found

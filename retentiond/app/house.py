@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from datetime import datetime
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +25,13 @@ from retentiond.stores.plugin import store_type, store_types
 
 if TYPE_CHECKING:
     from retentiond.audit.note import Signer, Verifier
+    from retentiond.config.settings import State
+    from retentiond.ledger.alarms import AlarmRegister
+    from retentiond.ledger.database import Database
     from retentiond.ledger.journal import Runs
     from retentiond.ledger.ledger import Ledger
+    from retentiond.ledger.locks import LockName
+    from retentiond.ledger.looks import Looks
     from retentiond.ledger.memory import Memory
     from retentiond.ledger.plans import PlanRegister
     from retentiond.ledger.registers import EventRegister, HoldRegister
@@ -33,13 +39,21 @@ if TYPE_CHECKING:
     from retentiond.ledger.state import ReferenceKeys, StateDirectory
 
 
+_AGREE = timedelta(minutes=1)
+
+
 def read_clock() -> Reading:
-    """The clock, the uptime by the boot clock, and which boot it is."""
+    """The clock, the uptime by the boot clock, and which boot it is.
+
+    A unit with `ProcSubset=pid` cannot see the id of the boot, and says it in $RETENTIOND_BOOT_ID,
+    without dashes as systemd spells it. Empty where neither tells.
+    """
     boot = Path("/proc/sys/kernel/random/boot_id")
+    told = boot.read_text("ascii").strip() if boot.exists() else os.environ.get("RETENTIOND_BOOT_ID", "")
     return Reading(
         wall=time.time_ns() // 1000,
         uptime=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
-        boot=boot.read_text("ascii").strip() if boot.exists() else "",
+        boot=told.replace("-", ""),
     )
 
 
@@ -60,11 +74,12 @@ class House:
     """Everything one command needs, opened on first use and closed at its end.
 
     `now` is read once: the whole command judges by it. Stores are opened for looking unless
-    `acting` is asked for by name, and then for the one run that holds the execute lock.
+    `acting` is asked for by name, and then for the one run that holds the execute lock. `config`
+    is the path of `retentiond.yaml`, or what was loaded from it before.
     """
 
-    def __init__(self, config: str, clock: Callable[[], Reading] = read_clock) -> None:
-        self.loaded: Loaded = load(config, Installed())
+    def __init__(self, config: str | Loaded, clock: Callable[[], Reading] = read_clock) -> None:
+        self.loaded: Loaded = load(config, Installed()) if isinstance(config, str) else config
         self.settings = self.loaded.settings
         self.rulebook: Rulebook = self.loaded.rulebook
         self.clock = clock
@@ -87,8 +102,17 @@ class House:
         from retentiond.ledger.state import StateDirectory
 
         state = self.settings.state
-        database = Path(state.database.partition(":///")[2])
-        return StateDirectory(Path(state.directory), database, Path(self.settings.audit.reference_keys))
+        return StateDirectory(Path(state.directory), self._database(state), Path(self.settings.audit.reference_keys))
+
+    @staticmethod
+    def _database(state: State) -> Database:
+        if state.file is None:
+            from retentiond.ledger.postgres import Postgres
+
+            return Postgres(state.database, state.password.reveal if state.password else None)
+        from retentiond.ledger.database import Sqlite
+
+        return Sqlite(Path(state.file))
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -100,6 +124,32 @@ class House:
         self._open.callback(ledger.close)
         ledger.begin_log()
         return ledger
+
+    @contextmanager
+    def locked(self, name: LockName, purpose: str, *, wait: bool = False) -> Iterator[None]:
+        """Holds a lock of the state for as long as the block runs; `Locked` names the holder if somebody else has it."""
+        from retentiond.ledger.leases import lease
+        from retentiond.ledger.locks import lock
+
+        file = self.directory.lock(name)
+        with ExitStack() as held:
+            held.enter_context(lock(file, purpose, wait=wait))
+            if self.directory.database.shared:
+                held.enter_context(lease(self.ledger, file, name, purpose, wait=wait))
+            yield
+
+    def is_locked(self, name: LockName, ledger: Ledger | None = None) -> bool:
+        """Whether somebody holds a lock of the state now; `ledger` may be a snapshot."""
+        from retentiond.ledger.leases import is_leased
+        from retentiond.ledger.locks import is_taken
+
+        file = self.directory.lock(name)
+        return is_leased(ledger or self.ledger, file, name) if self.directory.database.shared else is_taken(file)
+
+    def keep_locks(self) -> None:
+        """Tells other machines that the holder of a lock lives; `LeaseLost` where it is somebody else's by now."""
+        if self.directory.database.shared:
+            self.ledger.keep_leases()
 
     def require_state(self) -> None:
         """`StateUnavailable` for a command that only reads when nothing was ever written."""
@@ -127,6 +177,18 @@ class House:
         from retentiond.ledger.journal import Runs
 
         return Runs(self.ledger)
+
+    @cached_property
+    def looks(self) -> Looks:
+        from retentiond.ledger.looks import Looks
+
+        return Looks(self.ledger)
+
+    @cached_property
+    def alarms(self) -> AlarmRegister:
+        from retentiond.ledger.alarms import AlarmRegister
+
+        return AlarmRegister(self.ledger)
 
     @cached_property
     def holds(self) -> HoldRegister:
@@ -217,16 +279,30 @@ class House:
     def view(self, name: str) -> View:
         """A store opened for looking."""
         if name not in self._views:
-            self._views[name] = view = self._type(name).look(self.rulebook.stores[name].options)
+            view = self._type(name).look(self.rulebook.stores[name].options)
             self._open.callback(view.close)
+            self._agree(name, view)
+            self._views[name] = view
         return self._views[name]
 
     def store(self, name: str) -> Store:
         """A store opened for disposal."""
         if name not in self._stores:
-            self._stores[name] = store = self._type(name).act(self.rulebook.stores[name].options)
+            store = self._type(name).act(self.rulebook.stores[name].options)
             self._open.callback(store.close)
+            self._agree(name, store)
+            self._stores[name] = store
         return self._stores[name]
+
+    def _agree(self, name: str, view: View) -> None:
+        """`StoreDenied` where a store's own clock differs from ours by more than a minute: one of them is wrong."""
+        told = view.traits.clock
+        if told is not None and abs(told - self.clock().now) > _AGREE:
+            raise StoreDenied(
+                f"the clock of the store {name} is more than a minute from this machine's",
+                why="ages would be counted by a clock that is wrong",
+                do="set both by NTP",
+            )
 
     def answering(self, name: str) -> Answering:
         """A store that can run the query of an event."""

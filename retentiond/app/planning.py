@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import as_it_was, ready
-from retentiond.core.ladder import Judgement
+from retentiond.app.telling import unevaluated
 from retentiond.core.limits import Past, Refusal, Tally, judge_limits, trips, words
 from retentiond.core.plan import Header, RuleCounts
 from retentiond.core.policy import Category, Rule
 from retentiond.core.registers import Registers
 from retentiond.core.versions import Change
-from retentiond.engine.pipeline import Surveyed, draft, scope_for, survey
+from retentiond.engine.pipeline import Surveyed, Watch, draft, scope_for, survey
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
+from retentiond.ledger.clock import micros
 from retentiond.ledger.plans import PlanWriter
 
 LASTS = timedelta(hours=24)
 """A plan expires after so long."""
+
+_UNBELIEVED = frozenset({"shrunken", "clock", "place"})
+"""Where one of these trips, what was seen before is not forgotten for what was seen now."""
 
 Progress = Callable[[str, int], None]
 """(what, items seen so far)."""
@@ -61,8 +65,10 @@ class _Planner:
         self.refused: list[Refusal] = []
         self.warnings: list[str] = []
         self.unseen: dict[str, RetentiondError] = {}
+        self.known = house.memory.places()
         self.places: dict[str, str] = {}
         self.populations: dict[tuple[str, str], int] = {}
+        self.believed: list[RuleCounts] = []
 
     def rule(self, category: Category, rule: Rule, writer: PlanWriter) -> None:
         """Looks at one rule's store and drafts its steps; a store that fails leaves no trace in the plan."""
@@ -80,20 +86,24 @@ class _Planner:
         view = self.house.view(rule.store)
         self.places[rule.store] = view.place
         bench = ready(self.house, category, rule, self.now, self.registers.holds)
+        self.warnings += unevaluated(view, bench)
         approved = self.house.memory.approved_meaning(category.name) if self.compare else None
         scope = scope_for(bench, everything=self.stays or approved is not None)
-        pages = self._watched(survey(view, scope, bench, self.events), f"{category.name}/{rule.name}")
+        pages = survey(view, scope, bench, self.events, self._watch(f"{category.name}/{rule.name}"))
         if approved is not None:
             change = self.changes[category.name, rule.name] = Change()
             pages = change.watch(pages, as_it_was(category, bench, approved))
         return draft(pages, bench, writer, stays=self.stays)
 
-    def _watched(self, pages: Iterator[Judgement], what: str) -> Iterator[Judgement]:
+    def _watch(self, what: str) -> Watch:
         seen = 0
-        for judged in pages:
-            seen += len(judged.page) + judged.page.unseen
+
+        def more(items: int) -> None:
+            nonlocal seen
+            seen += items
             self.progress(what, seen)
-            yield judged
+
+        return more
 
     def _limits(self, category: Category, rule: Rule, surveyed: Surveyed) -> None:
         counts = surveyed.counts
@@ -106,6 +116,8 @@ class _Planner:
             found.append(Refusal(category.name, rule.name, "clock", abs(self.step) // 1_000_000, 60))
         if self._moved(rule.store):
             found.append(Refusal(category.name, rule.name, "place", 1, 0))
+        if not any(r.limit in _UNBELIEVED for r in found):
+            self.believed.append(counts)
         stop, warn = trips(found, tally)
         self.refused += stop
         self.warnings += [f"{words(r)}; nothing is due, so nothing is refused" for r in warn]
@@ -113,12 +125,13 @@ class _Planner:
             self.refused.append(Refusal(category.name, rule.name, "children", surveyed.children, 0))
 
     def _moved(self, store: str) -> bool:
-        known = self.house.memory.places().get(store)
+        known = self.known.get(store)
         return known is not None and known[0] == self.house.definition(store) and known[1] != self.places[store]
 
     def remember(self) -> None:
-        """Feeds the memory from which the next plan's limits are judged."""
+        """Feeds the memory from which the next plan's limits are judged, and `status` is told."""
         self.house.memory.saw(self.populations)
+        self.house.memory.count(micros(self.now), [c.as_json() for c in self.believed])
         for store, place in self.places.items():
             if not self._moved(store):
                 self.house.memory.accept_place(store, self.house.definition(store), place, self.house.word)

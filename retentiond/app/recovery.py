@@ -24,7 +24,16 @@ from retentiond.ledger.plans import PlanFile, path_of
 
 
 def recover(house: House) -> Counter[str]:
-    """Writes the outcome of every open intent that can be looked at; what they came to."""
+    """Writes the outcome of every open intent that can be looked at; what they came to. For whoever holds the execute lock.
+
+    What runs that were cut short had disposed of by then is remembered too, or their stores would
+    look as if they had shrunk by themselves.
+    """
+    for run, plan in house.runs.cut_short():
+        disposed = house.runs.counted(run)
+        house.memory.disposed(plan, disposed)
+        for (category, _), items in disposed.items():
+            house.looks.add(category, {Outcome.DISPOSED: items})
     counts: Counter[str] = Counter()
     for intent in house.runs.open_intents():
         settled = _look(house, intent)
@@ -34,8 +43,11 @@ def recover(house: House) -> Counter[str]:
         inferred = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
         house.runs.resolve(Closing(intent.index, len(intent.steps), settled, inferred))
         house.memory.disposed(intent.plan, {(intent.category, intent.rule): len(inferred)})
+        found = Counter({s.outcome.value: 0 for s in settled})
         for s in settled:
-            counts[s.outcome.value] += len(s.positions)
+            found[s.outcome.value] += len(s.positions)
+        house.looks.add(intent.category, found)
+        counts += found
         counts["inferred"] += len(inferred)
     return counts
 

@@ -15,9 +15,8 @@ from retentiond.core.pattern import compile_pattern
 from retentiond.core.registers import Hold
 from retentiond.core.selector import uncovered
 from retentiond.engine.pipeline import bench_for, scope_for
-from retentiond.engine.ports import Identifying
-from retentiond.errors import StoreDenied, UsageError
-from retentiond.ledger.locks import is_taken
+from retentiond.engine.ports import Evaluating, Identifying, View
+from retentiond.errors import StoreDenied, StoreTrouble, UsageError
 
 _GLANCE = 0.05
 """Seconds between two looks at a batch that is in flight."""
@@ -33,6 +32,7 @@ class Placed:
     in_flight: int = 0
     went: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def check_hold(house: House, hold: Hold) -> None:
@@ -100,7 +100,7 @@ def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
 def await_flight(house: House, entry: int) -> tuple[int, int]:
     """Waits until no live run has an intent from before an entry: (intents, items that went or may have gone)."""
     flying = house.holds.in_flight(entry)
-    while any(outcome is None for _, outcome in flying) and is_taken(house.directory.execute_lock):
+    while any(outcome is None for _, outcome in flying) and house.is_locked("execute"):
         time.sleep(_GLANCE)
         flying = house.holds.in_flight(entry)
     return len(flying), house.runs.items_of([intent for intent, _ in flying])
@@ -117,9 +117,41 @@ def _count_covered(house: House, placed: Placed) -> None:
                 continue
             bench = bench_for(category, rule, house.rulebook.zone, house.now, [hold])
             try:
+                placed.warnings += unevaluated(house.view(rule.store), bench)
                 placed.covers[category.name, rule.name] = _covered(house, bench)
             except Exception as error:  # noqa: BLE001 the hold stands; what it covers is only a courtesy
                 placed.failed[f"{category.name}/{rule.name}"] = getattr(error, "what", type(error).__name__)
+
+
+def unevaluated(view: View, bench: Bench) -> list[str]:
+    """A warning for each hold of a bench whose `--where` the store cannot evaluate, so that it covers all of the rule."""
+    scope = scope_for(bench)
+    if not scope.predicates:
+        return []
+    others = dict.fromkeys((p.hold for p in scope.predicates), "such a store evaluates no SQL")
+    found = view.unaskable(scope) if isinstance(view, Evaluating) else others
+    where = f"{bench.category}/{bench.rule.name}"
+    return [
+        f"the --where of the hold {hold} cannot be evaluated for {where}: {why}; so it covers all that its other scopes cover"
+        for hold, why in found.items()
+    ]
+
+
+def hold_warnings(house: House) -> list[str]:
+    """The same for every active hold and rule; a store that cannot be looked at is named."""
+    found: list[str] = []
+    holds = [hold for hold in house.registers().holds if hold.where is not None]
+    for category in house.rulebook.categories.values() if holds else ():
+        for rule in category.rules:
+            bench = bench_for(category, rule, house.rulebook.zone, house.now, holds)
+            if not bench.holds.predicates:
+                continue
+            try:
+                found += unevaluated(house.view(rule.store), bench)
+            except StoreTrouble as error:
+                where = f"{category.name}/{rule.name}"
+                found.append(f"{where} could not be looked at, so the --where of its holds was not tried: {error.what}")
+    return found
 
 
 def _covered(house: House, bench: Bench) -> int:

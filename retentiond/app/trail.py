@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retentiond.app.house import House
-from retentiond.ledger.locks import lock
 from retentiond.ledger.schema import keeping
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def publish(house: House) -> Checkpoint:
     from retentiond.audit.publish import Publisher
 
     ledger = house.ledger
-    with keeping(), lock(house.directory.publish_lock, "publishing the audit log", wait=True):
+    with keeping(), house.locked("publish", "publishing the audit log", wait=True):
         head = Publisher(house.directory.log, house.signer).publish(ledger)
     return Checkpoint(head.size, head.root.hex())
 
@@ -57,7 +56,7 @@ def hand_over(house: House, destination: Path) -> Report:
     from retentiond.audit.export import export
 
     publish(house)
-    with lock(house.directory.publish_lock, "copying the audit log", wait=True):
+    with house.locked("publish", "copying the audit log", wait=True):
         return export(house.directory.log, destination, house.verifier)
 
 

@@ -163,7 +163,10 @@ class Folder:
             if path != self.root:
                 self._directory(path.parent)
             path.mkdir(mode=DIRECTORY_MODE)
-            path.chmod(DIRECTORY_MODE | path.stat().st_mode & stat.S_ISGID)
+            found = path.stat().st_mode
+            wanted = DIRECTORY_MODE | found & stat.S_ISGID
+            if stat.S_IMODE(found) != wanted:  # a sandbox may forbid to set the set-group-id bit, even where it is set
+                path.chmod(wanted)
             sync(path.parent)
         self._made.add(path)
 

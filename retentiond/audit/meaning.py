@@ -10,6 +10,7 @@ The rules, one after the other, for every entry in its order:
 - an outcome names one intent that has none yet, speaks of its positions only and of each once, and
   its numbers add up; what was inferred is among the disposed; what was spared has a fate each;
 - the references of a run follow each other without gap or overlap, from the first;
+- a daemon starts after the one before it has ended or was found killed, and nothing ends that did not start;
 - a certificate is the only one of its run, and its counts are those of the run's entries. A
   position of an intent without outcome counts as `unknown`; its outcome may follow later, after a crash.
 
@@ -89,6 +90,7 @@ class Meaning:
         self._runs: dict[str, _Run] = {}
         self._open: dict[int, tuple[_Run, int]] = {}
         self._intents = self._certificates = 0
+        self._daemon = False
         self._readers: Mapping[str, Callable[[Entry], Range | None]] = {
             "plan-made": self._plan_made,
             "limit-tripped": self._limit_tripped,
@@ -97,6 +99,9 @@ class Meaning:
             "outcome": self._outcome,
             "spared": self._spared,
             "certificate": self._certificate,
+            "daemon-started": self._daemon_started,
+            "daemon-stopped": self._daemon_ended,
+            "daemon-recovered": self._daemon_ended,
         }
 
     def take(self, body: bytes) -> Range | None:
@@ -263,6 +268,16 @@ class Meaning:
         if _without_zeros(entry["counts"]) != run.told():
             self._wrong("certificate: its counts are not those of the run's entries")
         run.certified = True
+
+    def _daemon_started(self, _entry: Entry) -> None:
+        if self._daemon:
+            self._wrong("daemon-started: the one before has not ended")
+        self._daemon = True
+
+    def _daemon_ended(self, entry: Entry) -> None:
+        if not self._daemon:
+            self._wrong(f"{entry['type']}: no daemon had started")
+        self._daemon = False
 
 
 def _once(positions: Iterable[int], count: int) -> bool:

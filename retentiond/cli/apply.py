@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retentiond.cli import complete
-from retentiond.cli.desk import answer, house, options, progress, say, stoppable
+from retentiond.cli.desk import answer, house, options, progress, say, stoppable, tell_alarms
 from retentiond.cli.front import common, row
 from retentiond.cli.render import short
+from retentiond.cli.status import metrics_after
 from retentiond.core.outcome import COUNTED
 from retentiond.errors import RetentiondError, UsageError
 
 if TYPE_CHECKING:
-    from retentiond.app.applying import Applied
-    from retentiond.app.house import House
+    from retentiond.app.applying import Applied, Progress
     from retentiond.app.trail import Checkpoint
-    from retentiond.ledger.plans import PlanFile
 
 
 @click.command()
@@ -36,62 +35,39 @@ if TYPE_CHECKING:
     shell_complete=complete.plans,
     help="Pass the limits of the plan with this digest (at least 12 characters).",
 )
+@click.option("--metrics", metavar="FILE", shell_complete=complete.files, help="Write metrics into this file at the end.")
 @common
-def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str | None) -> int:
+def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str | None, metrics: str | None) -> int:
     """Carry out a plan: never more than it says, less where things have changed.
 
     What was cut short is resumed by the same command. Only this command destroys anything.
     """
-    from retentiond.app.trail import publish
-
     if bool(plan_name) == bool(categories):
         raise UsageError("name a plan, or categories", do="retentiond apply PLAN, or retentiond apply --category C")
-    with house() as at_home, stoppable() as stop:
-        try:
-            plan, allowed_by, unseen = _plan(at_home, plan_name, categories, over_limits)
-            with progress(plan.header.total) as show:
-                from retentiond.app.applying import apply_plan
+    from retentiond.app.enforcing import apply_named, enforce
+    from retentiond.app.trail import publish
 
-                applied = apply_plan(
-                    at_home,
-                    plan,
-                    over_limits=over_limits,
-                    allowed_by=allowed_by,
-                    stop=stop,
-                    progress=lambda done, _total: show("disposing", done),
-                )
+    with house() as at_home, stoppable() as stop, metrics_after(at_home, metrics):
+        plan = at_home.plans.find(plan_name) if plan_name else None
+        try:
+            with progress(plan.header.total if plan else None) as show:
+                disposing: Progress = lambda done, _total: show("disposing", done)  # noqa: E731 a line beside its use
+                if plan is not None:
+                    enforced = apply_named(at_home, plan, over_limits=over_limits, stop=stop, progress=disposing)
+                else:
+                    enforced = enforce(at_home, categories, over_limits=over_limits, stop=stop, watch=show, progress=disposing)
         except RetentiondError:
             if at_home.directory.exists():
                 publish(at_home)
+            tell_alarms(at_home)
             raise
-        applied.down |= unseen
         checkpoint = publish(at_home)
+        tell_alarms(at_home)
     if options().json:
-        answer(as_json(applied, checkpoint))
+        answer(as_json(enforced.applied, checkpoint))
     else:
-        tell(applied, checkpoint)
-    return code_of(applied)
-
-
-def _plan(
-    at_home: House, plan_name: str | None, categories: tuple[str, ...], over_limits: str | None
-) -> tuple[PlanFile, str, dict[str, RetentiondError]]:
-    """The plan that is meant, or one made now for approved categories; who allows it; what was not seen for it.
-
-    A person who passes the limits names a plan, so with `--category` it is that plan and not a new one.
-    """
-    if plan_name:
-        return at_home.plans.find(plan_name), "person", {}
-    from retentiond.app.approving import plan_approved, require_unchanged
-
-    if over_limits:
-        require_unchanged(at_home, categories)
-        plan = at_home.plans.find(over_limits)
-        if sorted(set(categories)) != list(plan.header.categories):
-            raise UsageError("--over-limits names a plan of other categories", do=f"retentiond plan {' '.join(categories)}")
-        return plan, "approval", {}
-    planned = plan_approved(at_home, categories)
-    return at_home.plans.find(planned.name), "approval", planned.unseen
+        tell(enforced.applied, checkpoint, named=plan is not None)
+    return code_of(enforced.applied)
 
 
 def code_of(applied: Applied) -> int:
@@ -121,12 +97,14 @@ def as_json(applied: Applied, checkpoint: Checkpoint) -> dict[str, Any]:
     return value
 
 
-def tell(applied: Applied, checkpoint: Checkpoint) -> None:
-    """What carrying out a plan came to, in words."""
+def tell(applied: Applied, checkpoint: Checkpoint, *, named: bool) -> None:
+    """What carrying out a plan came to, in words; one that nobody `named` and that has no run had no steps."""
     if any(applied.recovered.values()):
         found = ", ".join(f"{n:,} {name}" for name, n in applied.recovered.items() if n)
         say(f"Recovered from a run that was cut short: {found}")
-    if applied.run is None:
+    if applied.run is None and not named:
+        say(f"Plan {short(applied.plan)}: nothing is due.")
+    elif applied.run is None:
         say(f"Plan {short(applied.plan)} has been carried out already; nothing was left to do.")
     else:
         say(f"Run {applied.run} of plan {short(applied.plan)}")

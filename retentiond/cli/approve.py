@@ -11,6 +11,7 @@ from retentiond.cli import complete
 from retentiond.cli.desk import agreed, answer, house, options, progress, say
 from retentiond.cli.front import common
 from retentiond.cli.render import day, size
+from retentiond.errors import UsageError
 
 if TYPE_CHECKING:
     from retentiond.app.planning import Planned
@@ -36,6 +37,12 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
     with house() as at_home:
         at_home.categories([category])
         if revoke:
+            if at_home.rulebook.categories[category].approval == "none":
+                raise UsageError(
+                    f"the category {category} needs no approval, so there is none to take back",
+                    why="approval: none",
+                    do=f"write approval: first; to pause everything at once: touch {at_home.directory.stop_file}",
+                )
             revoked = at_home.memory.revoke(category, who, at_home.word)
             publish(at_home)
             _told(category, "revoked" if revoked else "there was no approval to revoke")

@@ -17,7 +17,7 @@ import click
 
 from retentiond.cli.front import Options
 from retentiond.core.times import read
-from retentiond.errors import UsageError
+from retentiond.errors import RetentiondError, UsageError
 
 if TYPE_CHECKING:
     from retentiond.app.house import House
@@ -36,6 +36,20 @@ def house() -> Iterator[House]:
 
     with House(find(options().config, os.environ)) as opened:
         yield opened
+
+
+def tell_alarms(at_home: House) -> None:
+    """Tells those who are to be told what has come up. What hinders it is said, and changes nothing of what was done."""
+    from retentiond.app.alarms import tell
+
+    if not at_home.directory.exists():
+        return
+    try:
+        troubles = tell(at_home, at_home.clock().now).troubles
+    except RetentiondError as error:
+        troubles = {"the alarms": str(error.problems[0])}
+    for label, trouble in troubles.items():
+        click.echo(f"retentiond: {label}: not told: {trouble}; it is tried again later", err=True)
 
 
 def answer(value: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from retentiond.cli import complete
-from retentiond.errors import Problem, RetentiondError
+from retentiond.errors import Problem, RetentiondError, StateOfAnother
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init:init", "Write a first retentiond.yaml, policies.d/ and keys."),
@@ -26,16 +28,22 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "runs": ("plans:runs", "List the runs of the past."),
     "approve": ("approve:approve", "Let the daemon enforce this version of a category."),
     "apply": ("apply:apply", "Carry out a plan, or what is left of it."),
+    "status": ("status:status", "Show what is overdue, violated or late, and what waits for a person."),
+    "run": ("run:run", "Run as a daemon: every category on its schedule."),
     "explain": ("explain:explain", "Show every rung of the ladder for one item."),
     "hold": ("hold:hold", "Place, release and list holds."),
     "event": ("event:event", "Record, withdraw and list events."),
     "review": ("review:review", "List what waits for a person; let it go, or put it off."),
     "audit": ("audit:audit", "Show, look up, verify and export the audit trail."),
     "clock": ("clock:clock", "Show whether the clock is trusted; accept a step of it."),
+    "notify": ("notify:notify", "Tell people when something is wrong: notify test."),
+    "unit": ("unit:unit", "Print the drop-in for systemd that opens the paths of the rules."),
     "schema": ("schema:schema", "Print the JSON Schema of the files, for editors."),
 }
 """Every command with the place of its code and its line in the list."""
 
+IMPERSONAL = frozenset({"check", "plan", "plans", "runs", "approve", "apply", "status", "run", "clock", "unit"})
+"""The commands whose words, as they are typed, name no item and no person."""
 
 _NOT_UTF8 = Problem(
     "a word on the command line is not UTF-8", do="write the key of such an item as b64: and its bytes in base64", code="usage"
@@ -123,7 +131,11 @@ def retentiond() -> None:
 
 def run(args: Sequence[str] | None = None) -> None:
     """Runs one command and ends the process with its exit code."""
-    sys.exit(code_of(sys.argv[1:] if args is None else args))
+    gc.set_threshold(20_000, 20, 100)  # what a page leaves behind is freed by counting; looking for cycles finds none
+    try:
+        sys.exit(code_of(sys.argv[1:] if args is None else args))
+    finally:
+        gc.freeze()  # so that the interpreter does not look for cycles once more before it ends
 
 
 def code_of(args: Sequence[str]) -> int:
@@ -134,6 +146,8 @@ def code_of(args: Sequence[str]) -> int:
     try:
         answer = retentiond.main(list(args), prog_name="retentiond", standalone_mode=False, obj=Options())
     except RetentiondError as error:
+        if isinstance(error, StateOfAnother):
+            error.do = typed_again(error, args)
         return _told(error.problems, as_json, error.exit_code, error)
     except click.exceptions.Abort:
         return _told([Problem("stopped by the person at the terminal", code="usage")], as_json, 2)
@@ -147,6 +161,20 @@ def code_of(args: Sequence[str]) -> int:
             raise
         return _told([_inside(error)], as_json, 1)
     return answer if isinstance(answer, int) else 0
+
+
+def typed_again(error: StateOfAnother, args: Sequence[str]) -> str:
+    """The command that was typed, for the user whose state it is.
+
+    Words that may name a person are shown again at a terminal only. sudo does not hand on
+    `$RETENTIOND_CONFIG`, so it becomes an option.
+    """
+    commands = COMMANDS.keys() & {*args}
+    if not (commands and commands <= IMPERSONAL) and not sys.stderr.isatty():
+        return error.do
+    told = any(word.split("=")[0] == "--config" for word in args)
+    config = [] if told or "RETENTIOND_CONFIG" not in os.environ else ["--config", os.environ["RETENTIOND_CONFIG"]]
+    return shlex.join(["sudo", "-u", error.user, "retentiond", *config, *args])
 
 
 def _inside(error: Exception) -> Problem:

@@ -80,6 +80,8 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
         say(f"  {items:>8,} items of {category}/{rule}")
     for where, what in placed.failed.items():
         sentence(f"  {where} could not be looked at: {what}")
+    for warning in placed.warnings:
+        sentence(f"  warning: {warning}")
     if placed.covers and not any(placed.covers.values()):
         say("  note: it covers nothing that is there now")
     if placed.uncovered:
@@ -96,6 +98,7 @@ def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
         "covers": [{"category": c, "rule": r, "items": n} for (c, r), n in placed.covers.items()],
         "uncovered": [{"category": c, "rule": r} for c, r in placed.uncovered],
         "failed": placed.failed,
+        "warnings": placed.warnings,
         "in_flight": {"batches": placed.in_flight, "items": placed.went},
     }
 
@@ -122,14 +125,17 @@ def release(hold_id: str, reason: str) -> None:
 @common
 def list_holds(covers: tuple[str, str] | None) -> None:
     """List the holds."""
-    from retentiond.app.telling import holds_covering
+    from retentiond.app.telling import hold_warnings, holds_covering
 
     with house() as at_home:
         every = at_home.holds.all() if at_home.directory.exists() else []
         found = holds_covering(at_home, *covers) if covers else every
+        warnings = hold_warnings(at_home)
     if options().json:
-        answer({"holds": [as_json(h) for h in found]})
+        answer({"holds": [as_json(h) for h in found], "warnings": warnings})
         return
+    for warning in warnings:
+        sentence(f"warning: {warning}")
     if not found:
         say("No hold covers it." if covers else "There are no holds.")
         return

@@ -64,6 +64,9 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> None:
         if others:
             sentence(f"  other: {r['category']}/{r['rule']}: {others}")
     for r in rows:
+        if r.get("children"):
+            sentence(f"  family: {r['category']}/{r['rule']}: of what is due, {r['children']:,} go with other rows, before them")
+    for r in rows:
         if r.get("violations"):
             sentence(f"  violation: {r['category']}/{r['rule']}: {r['violations']:,} that must not exist")
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from retentiond.config.category import Compiled, compile_category
-from retentiond.config.overlap import Placed, overlaps
+from retentiond.config.overlap import Placed, overlaps, told_apart
 from retentiond.config.places import absolute, shown
 from retentiond.config.reading import Part
 from retentiond.config.secrets import Secret
@@ -68,7 +68,7 @@ def load(path: str, types: Mapping[str, StoreType]) -> Loaded:
     found += overlaps(_placed(compiled))
     if found or settings is None:
         raise ConfigurationError(_in_order(found, part.document.file))
-    categories = {one.name: one.category for one in compiled if one.category}
+    categories = told_apart({one.name: one.category for one in compiled if one.category})
     return Loaded(
         settings,
         Rulebook(settings.timezone, categories, settings.stores),
@@ -179,6 +179,8 @@ def secret_findings(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> 
     for name, store in loaded.settings.stores.items():
         for option, value in store.options.items():
             found += _unset(value, stores.at(name).at(option), environ)
+    for address in loaded.settings.notify:
+        found += _unset(dict(address.options), loaded.settings_part.at("notify").at(address.number - 1), environ)
     audit = loaded.settings_part.at("audit")
     for key in ("signing_key", "reference_keys"):
         found += _unset(getattr(loaded.settings.audit, key), audit.at(key) if key in audit.data else audit, environ)

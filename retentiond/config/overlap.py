@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from retentiond.config.reading import Part
-from retentiond.core.policy import PathSelection, Rule, Selection, TableSelection
+from retentiond.core.policy import Category, PathSelection, Rule, Selection, TableSelection
 from retentiond.errors import Problem
 
 _TOKEN = re.compile(r"\{(\w+)(?::([^{}]*))?\}|(\*\*/)|(\*\*)|(\*)|(.)", re.DOTALL)
@@ -39,6 +39,26 @@ def overlaps(rules: Iterable[Placed]) -> list[Problem]:
     for n, placed in enumerate(rules):
         by_store[placed.rule.store].append((_beginning(placed.rule.selection), n, placed))
     return [_problem(one, other) for group in by_store.values() for one, other in _meeting(sorted(group, key=lambda g: g[:2]))]
+
+
+def told_apart(categories: Mapping[str, Category]) -> dict[str, Category]:
+    """The same categories, in which each rule whose rows take others along knows which tables other rules speak for.
+
+    Two stores may be one database, so that a table counts wherever a rule names it.
+    """
+    told = [rule for category in categories.values() for rule in category.rules if isinstance(rule.selection, TableSelection)]
+    return {
+        name: replace(category, rules=tuple(_apart(rule, told) for rule in category.rules))
+        for name, category in categories.items()
+    }
+
+
+def _apart(rule: Rule, told: Iterable[Rule]) -> Rule:
+    selection = rule.selection
+    if not isinstance(selection, TableSelection) or selection.children == "forbid":
+        return rule
+    others = {one.selection.table for one in told if one is not rule and isinstance(one.selection, TableSelection)}
+    return replace(rule, selection=replace(selection, apart=tuple(sorted(others))))
 
 
 def _beginning(selection: Selection) -> str:

@@ -64,6 +64,7 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
         why, do = "it is how long an item is kept at least", "for example retention_period: 3 months"
         bench.found.append(part.problem_with_key("'retention_period' is missing", why, do))
     minimum = _minimum(rule, bench.found)
+    _refuse_children(rule, part, selection, bench.found)
     action = action_of(rule.piece("action"), store.selects if store else "table", bench.found)
     subject = _subject(rule, pattern, bench.found)
     if action is not None and action.anonymises and selection and start:
@@ -144,12 +145,22 @@ def _table(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> Select
         where = shape.get("where")
         always = where is None or "".join(where.lower().split()).strip("();") in _ALWAYS_CONDITIONS
         _everything(rule, shape, always, (table, rule.get("store")), found)
-    if shape.get("children") not in (None, "forbid"):
-        why, do = "letting the rows go that refer to a due row is not in this version", "write children: forbid, or leave it out"
-        found.append(shape.where("children").problem("'children' is not in this version", why, do))
     if len(found) > before or not table:
         return None
     return TableSelection(table, shape.get("where"), shape.get("key"), shape.get("version"), shape.get("children"))
+
+
+def _refuse_children(rule: Reading[RuleShape], part: Part, selection: Selection | None, found: list[Problem]) -> None:
+    """Rows go with others only where rows are deleted one by one: whole families, and nobody is asked about each."""
+    if not isinstance(selection, TableSelection) or selection.children == "forbid":
+        return
+    data = part.data if isinstance(part.data, dict) else {}
+    other = next((key for key in ("generations", "forbid") if key in data), None)
+    if other is None and data.get("action") != "delete":
+        other = "action"
+    if other is not None:
+        why, do = "rows go with others only by action: delete and a retention period", "leave `children` out, or write two rules"
+        found.append(rule.where("select").problem(f"'children' does not go with '{other}'", why, do))
 
 
 def _everything(

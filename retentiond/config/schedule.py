@@ -1,44 +1,52 @@
 """When a category is looked at: `every 15 minutes`, `daily at 02:00`, `weekly on sunday at 03:00`, cron.
 
-Guarantee: one canonical text for each schedule, which reads back as the same schedule, and the
-longest time between two runs, by which `check` judges whether a promise can be kept. Weekdays
-in cron are names, because crontab(5) and schedulers number them differently. Where a cron line
-restricts both the day of the month and the weekday, both must hold.
+Guarantee: one canonical text for each schedule, which reads back as the same schedule, the
+longest time between two runs, by which `check` judges whether a promise can be kept, and the
+instants at which it comes (`next_after`). Weekdays in cron are names, because crontab(5) and
+schedulers number them differently. Where a cron line restricts both the day of the month and the
+weekday, both must hold.
+
+A civil time comes once in a civil day, whatever the clocks do: one that the zone leaves out comes
+at the end of the gap, one that it has twice comes the second time.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from retentiond.config.suggest import did_you_mean, quoted
 from retentiond.config.words import Unreadable
+from retentiond.core.period import instant
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SHORT_DAYS = tuple(day[:3] for day in DAYS)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_UNITS: Mapping[str, int] = {"minute": 1, "hour": 60, "day": 1440}
-_FORMS = "write 'every N minutes|hours|days', 'daily at HH:MM', 'weekly on DAY at HH:MM' or {cron: \"0 2 * * mon\"}"
+_UNITS: Mapping[str, int] = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_FORMS = "write 'every N seconds|minutes|hours|days', 'daily at HH:MM', 'weekly on DAY at HH:MM' or {cron: \"0 2 * * mon\"}"
 _DAY = 1440
+_CYCLE = 28 * 366
+"""So many days hold every combination of date and weekday."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """A schedule: its canonical text, and what a scheduler needs of it.
 
-    `minutes` belongs to `every`; `at` (hour, minute) to `daily` and `weekly`; `day` (0 is
-    Monday) to `weekly`; `cron` is the five fields. `longest_gap` is in minutes.
+    `seconds` belongs to `every`; `at` (hour, minute) to `daily` and `weekly`; `day` (0 is
+    Monday) to `weekly`; `cron` is the five fields. `longest_gap` is in minutes, rounded up.
     """
 
     text: str
     kind: Literal["every", "daily", "weekly", "cron"]
     longest_gap: int
-    minutes: int = 0
+    seconds: int = 0
     at: tuple[int, int] = (0, 0)
     day: int = 0
     cron: str = ""
@@ -62,12 +70,12 @@ def schedule(value: Any) -> Schedule:
 
 
 def _every(text: str) -> Schedule | None:
-    found = re.fullmatch(r"every ([1-9][0-9]{0,5}) (minute|hour|day)s?", text)
+    found = re.fullmatch(r"every ([1-9][0-9]{0,5}) (second|minute|hour|day)s?", text)
     if not found:
         return None
     number, unit = int(found[1]), found[2]
     gap = number * _UNITS[unit]
-    return Schedule(f"every {number} {unit}{'' if number == 1 else 's'}", "every", gap, minutes=gap)
+    return Schedule(f"every {number} {unit}{'' if number == 1 else 's'}", "every", -(-gap // 60), seconds=gap)
 
 
 def _daily(text: str) -> Schedule | None:
@@ -93,6 +101,28 @@ def _time(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def next_after(schedule: Schedule, zone: ZoneInfo, after: datetime, anchor: datetime) -> datetime:
+    """The first instant (UTC) after `after` at which a schedule comes; `every` counts from `anchor`, and only it."""
+    if schedule.kind == "every":
+        step = timedelta(seconds=schedule.seconds)
+        return anchor + step * ((after - anchor) // step + 1)
+    times, days = _civil(schedule)
+    first = after.astimezone(zone).date() - timedelta(days=1)
+    coming = (first + timedelta(days=n) for n in range(_CYCLE))
+    found = (instant(datetime.combine(day, t), zone) for day in coming if days(day) for t in times)
+    return next(at for at in found if at > after)
+
+
+@lru_cache(maxsize=256)
+def _civil(schedule: Schedule) -> tuple[list[time], Callable[[date], bool]]:
+    """The times of day at which a schedule comes, and on which days."""
+    if schedule.kind != "cron":
+        return [time(*schedule.at)], lambda day: schedule.kind == "daily" or day.weekday() == schedule.day
+    minutes, hours, month_days, months, weekdays = _fields(schedule.cron.split())
+    times = [time(hour, minute) for hour in sorted(hours) for minute in sorted(minutes)]
+    return times, lambda day: day.month in months and day.day in month_days and day.weekday() in weekdays
+
+
 @lru_cache(maxsize=256)
 def cron(text: str) -> Schedule:
     """The schedule of five cron fields: minute, hour, day of the month, month, weekday by name."""
@@ -104,13 +134,18 @@ def cron(text: str) -> Schedule:
         raise Unreadable(
             "a weekday by number", "schedulers number the days differently", "name it: mon, tue, wed, thu, fri, sat, sun"
         )
-    minutes, hours = _numbers(fields[0], 0, 59), _numbers(fields[1], 0, 23)
-    month_days, months = _numbers(fields[2], 1, 31), _numbers(fields[3], 1, 12, _MONTHS)
-    weekdays = _numbers(fields[4], 0, 6, _SHORT_DAYS)
+    minutes, hours, month_days, months, weekdays = _fields(fields)
     times = sorted(h * 60 + m for h in hours for m in minutes)
     gap = _longest_gap(times, _days(month_days, months, weekdays))
     canonical = " ".join(fields)
     return Schedule(f"cron: {canonical}", "cron", gap, cron=canonical)
+
+
+def _fields(fields: list[str]) -> tuple[set[int], ...]:
+    """What each of the five fields means."""
+    minutes, hours = _numbers(fields[0], 0, 59), _numbers(fields[1], 0, 23)
+    month_days, months = _numbers(fields[2], 1, 31), _numbers(fields[3], 1, 12, _MONTHS)
+    return minutes, hours, month_days, months, _numbers(fields[4], 0, 6, _SHORT_DAYS)
 
 
 def _numbers(field: str, low: int, high: int, names: tuple[str, ...] = ()) -> set[int]:

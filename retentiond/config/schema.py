@@ -26,9 +26,8 @@ _UNITS = "([Mm]inute|[Hh]our|[Dd]ay|[Ww]eek|[Mm]onth|[Yy]ear)s?"
 _PERIOD = {"pattern": rf"^\s*([Ii]mmediately|[Ff]orever|P[0-9TYMWDH]+|[0-9]+ ?{_UNITS}(\s+[0-9]+ ?{_UNITS})*)\s*$"}
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DAYS = "(mon|tues|wednes|thurs|fri|satur|sun)day"
-_SCHEDULE = {
-    "pattern": rf"^\s*(every\s+[1-9][0-9]*\s+(minute|hour|day)s?|daily\s+at\s+{_CLOCK}|weekly\s+on\s+{_DAYS}\s+at\s+{_CLOCK})\s*$"
-}
+_EVERY = r"every\s+[1-9][0-9]*\s+(second|minute|hour|day)s?"
+_SCHEDULE = {"pattern": rf"^\s*({_EVERY}|daily\s+at\s+{_CLOCK}|weekly\s+on\s+{_DAYS}\s+at\s+{_CLOCK})\s*$"}
 _NAMED = {"propertyNames": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"}}
 _EVERYTHING = {"pattern": r"^yes, every item in \S"}
 _TEXTS = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string", "minLength": 1}}
@@ -89,11 +88,21 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
         **_NAMED,
         "examples": [{"by-email": {"store": "pbx", "query": "SELECT id AS customer FROM customers WHERE email = :email"}}],
     },
-    ("configuration file", "notify"): {"maxItems": 0},
+    ("configuration file", "silence"): {"type": "integer", "minimum": 1, "default": 3, "examples": [3]},
+    ("webhook", "webhook"): {"anyOf": [{"type": "string", "pattern": "^https?://"}, _SECRET]},
+    ("webhook", "headers"): {
+        "propertyNames": {"pattern": "^[A-Za-z0-9-]{1,64}$"},
+        "additionalProperties": {"anyOf": [_PLACE, _SECRET]},
+    },
+    ("webhook", "secret"): {"anyOf": [_SECRET]},
+    ("mail address", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
+    ("mail address", "password"): {"anyOf": [_SECRET]},
+    ("apprise address", "apprise"): {"anyOf": [_SECRET]},
     ("audit setting", "anchors"): {"maxItems": 0},
     ("audit setting", "signing_key"): {"anyOf": [_PLACE, _SECRET]},
     ("audit setting", "reference_keys"): _PLACE,
     ("sql store", "password"): {"anyOf": [_SECRET]},
+    ("state", "password"): {"anyOf": [_SECRET]},
     ("sql store", "lock_timeout"): {"type": ["string", "number"]},
     ("sql store", "statement_timeout"): {"type": ["string", "number"]},
 }
@@ -111,19 +120,22 @@ class FilesStoreShape(Shape):
 
 
 class SqlStoreShape(Shape):
-    """The tables of a SQLite database."""
+    """The tables of a database: SQLite, PostgreSQL, MariaDB or MySQL."""
 
     called: ClassVar[str] = "sql store"
     type: Literal["sql"] = Field(description="The kind of store.", examples=["sql"])
     url: Text = Field(
-        description="The database: three slashes before a relative path, four before an absolute one.",
+        description="The database: sqlite:///file, postgresql+psycopg://user@host/database or mysql+pymysql://user@host/database.",
         examples=["sqlite:///shop.db"],
     )
     location: Text = Field(description="The country in which the data lies.", examples=["GB"])
+    password: Any = Field(None, description="The password of the user in `url`.", examples=[{"credential": "pbx"}])
     zone: Text = Field("", description="The zone of times without one.", examples=["UTC"])
-    lock_timeout: Any = Field(None, description="How long to wait for a locked database; default: 5 s.", examples=["5 s"])
+    lock_timeout: Any = Field(None, description="How long to wait for what others have locked; default: 5 s.", examples=["5 s"])
     statement_timeout: Any = Field(
-        None, description="The longest that one statement may take; default: no bound.", examples=["30 s"]
+        None,
+        description="The longest that one statement may take; default: 5 minutes on a server, no bound for a file.",
+        examples=["30 s"],
     )
 
 

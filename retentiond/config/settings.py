@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from retentiond.config.not_yet import NOT_YET, WHY
+from retentiond.config.notify import Address, addresses
 from retentiond.config.places import absolute, absolute_url, inside, zone_problem
 from retentiond.config.reading import Part, Reading, entries, not_among, read
 from retentiond.config.secrets import Secret, is_reference, reference, refuse_inline_password
@@ -29,10 +31,16 @@ from retentiond.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the program remembers: a directory (absolute), and a SQLAlchemy URL of the database in it."""
+    """What the program remembers: a directory (absolute), and a SQLAlchemy URL of the database, with its password's place."""
 
     directory: str
     database: str
+    password: Secret | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The database's file; None where it is on a server."""
+        return self.database.partition(":///")[2].partition("?")[0] if self.database.startswith("sqlite") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,8 @@ class Audit:
 class Settings:
     """The whole of `retentiond.yaml`. `file`, `folder` and `policies` are absolute paths.
 
-    `written` has, by store and option, the text of each option that was made absolute.
+    `silence` counts periods of a category's schedule. `written` has, by store and option, the text of each
+    option that was made absolute.
     """
 
     file: str
@@ -70,7 +79,8 @@ class Settings:
     stores: Mapping[str, StoreDefinition]
     audit: Audit
     identities: Mapping[str, Identity] = field(default_factory=lambda: NOTHING)
-    notify: tuple[Any, ...] = ()
+    notify: tuple[Address, ...] = ()
+    silence: int = 3
     engine: str = "local"
     written: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: NOTHING)
 
@@ -100,6 +110,7 @@ def read_settings(
     stores = declared_stores(top.piece("stores"), folder, types, found)
     identities = dict(_identities(top.piece("identities"), stores, found))
     audit = _audit(top.piece("audit"), folder, state, found)
+    notify = addresses(top.piece("notify"), folder, found)
     _refuse_what_is_not_built(top, found)
     found += _misplaced(file, top, state, audit, stores)
     policies = top.piece("policies") if top.has("policies") else None
@@ -110,7 +121,18 @@ def read_settings(
     written = {name: store.written for name, store in stores.items() if store.written}
     where = absolute(folder, top.get("policies"))
     settings = Settings(
-        file, folder, top.get("organisation"), zone, state, where, definitions, audit, identities, written=written
+        file,
+        folder,
+        top.get("organisation"),
+        zone,
+        state,
+        where,
+        definitions,
+        audit,
+        identities,
+        notify,
+        top.get("silence"),
+        written=written,
     )
     return settings, surroundings
 
@@ -128,11 +150,13 @@ def _timezone(top: Reading[SettingsShape], found: list[Problem]) -> str | None:
 def _state(part: Part | None, folder: str, found: list[Problem]) -> State | None:
     if part is None or part.data is None:
         return None
+    password = None
     if isinstance(part.data, dict):
         shape = read(StateShape, part, found)
         directory, database = shape.get("directory"), shape.get("database")
         if database:
             database = _database(shape.where("database"), folder, found)
+        password = _password(shape.piece("password"), database, folder, found)
     elif isinstance(part.data, str) and part.data.strip():
         directory, database = part.data, ""
     else:
@@ -141,24 +165,60 @@ def _state(part: Part | None, folder: str, found: list[Problem]) -> State | None
     if not directory or database is None:
         return None
     directory = absolute(folder, directory)
-    return State(directory, database or f"sqlite:///{os.path.join(directory, 'state.db')}")
+    return State(directory, database or f"sqlite:///{os.path.join(directory, 'state.db')}", password)
 
 
 def _database(part: Part, folder: str, found: list[Problem]) -> str | None:
+    """A file of SQLite, or a database of PostgreSQL, whose address names no password."""
     try:
         refuse_inline_password(part.data)
     except Unreadable as error:
         found.append(part.unreadable(error))
         return None
-    if not re.match(r"sqlite(?:\+pysqlite)?:///.", part.data):
-        why = "the state is kept in SQLite, in one file"
-        found.append(
-            part.problem(
-                "a state database other than SQLite is not in this version", why, "write sqlite:///state.db, or leave it out"
-            )
+    if re.match(r"sqlite(?:\+pysqlite)?:///.", part.data):
+        return absolute_url(folder, part.data)
+    if _on_server(part.data):
+        return str(part.data)
+    found.append(
+        part.problem(
+            "this is no database for the state",
+            "it is kept in a file of SQLite, or in PostgreSQL",
+            "write sqlite:///state.db, or postgresql+psycopg://user@host/database",
         )
+    )
+    return None
+
+
+def _on_server(url: str) -> bool:
+    """Whether an address names a database of PostgreSQL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "postgresql+psycopg" and len(parts.path) > 1 and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _server_of(url: str) -> tuple[str, int, str] | None:
+    """Which database of PostgreSQL an address names, as far as its words tell; None for any other."""
+    try:
+        parts = urlsplit(url)
+        host = "".join(parse_qs(parts.query).get("host", [])) or parts.hostname or "localhost"
+        return (host, parts.port or 5432, parts.path) if parts.scheme.startswith("postgresql") else None
+    except ValueError:
         return None
-    return absolute_url(folder, part.data)
+
+
+def _password(part: Part | None, database: str | None, folder: str, found: list[Problem]) -> Secret | None:
+    if part is None or part.data is None:
+        return None
+    if database is not None and not database.startswith("postgresql"):
+        found.append(part.problem("a file needs no 'password'", "it is for a database on a server", "leave it out"))
+        return None
+    try:
+        return reference(part.data, folder)
+    except Unreadable as error:
+        found.append(part.unreadable(error))
+        return None
 
 
 def _identities(part: Part | None, stores: Mapping[str, Declared] | None, found: list[Problem]) -> Iterable[tuple[str, Identity]]:
@@ -227,10 +287,6 @@ def _key(part: Part | None, folder: str, default: str, found: list[Problem]) -> 
 
 
 def _refuse_what_is_not_built(top: Reading[SettingsShape], found: list[Problem]) -> None:
-    if top.get("notify"):
-        found.append(
-            top.where("notify").problem("'notify' is not in this version", WHY, "write notify: [] and watch the exit codes")
-        )
     engine = top.piece("engine")
     if engine is None or engine.data in (None, "local"):
         return
@@ -251,12 +307,16 @@ def _misplaced(
     if top.has("policies"):
         vital.append(("the policies", absolute(folder, top.get("policies"))))
     if state:
-        vital += [("the state", state.directory), ("the state's database", state.database.partition(":///")[2].partition("?")[0])]
+        vital += [("the state", state.directory), *([("the state's database", state.file)] if state.file else [])]
     if audit:
         vital += [
             ("the audit trail's keys", key) for key in (audit.signing_key, audit.reference_keys) if isinstance(key, str) and key
         ]
     for name, store in (stores or {}).items():
+        url = store.definition.options.get("url") if store.definition else None
+        if state and isinstance(url, str) and _server_of(url) and _server_of(url) == _server_of(state.database):
+            why, do = "a rule on it would destroy what the program runs on", "give the state a database of its own"
+            yield store.where.problem(f"the store '{name}' holds the state's database", why, do)
         place = store.local_path
         if not place:
             continue

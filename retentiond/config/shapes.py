@@ -7,6 +7,7 @@ read by their own shapes, so that a mistake in one hides none in its neighbours.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 from retentiond.config.reading import Piece, Shape, schema, words
 from retentiond.config.schedule import cron, schedule
 from retentiond.config.words import Unreadable, period, share, size
+from retentiond.core.alarm import Kind
 from retentiond.core.anonymise import LONGEST_HASH, SHORTEST_HASH
 from retentiond.core.period import Period
 
@@ -53,6 +55,15 @@ def _at_least_one(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Unreadable("this is no number of items", "it is a whole number of 1 or more", "write for example 5000")
     return value
+
+
+def _mail(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", value) and not re.search(r'[<>(),;:"]', value):
+        return value
+    raise Unreadable("this is no mail address", "it is written like dpo@example.org, in ASCII, without a name beside it")
+
+
+MailWords = Annotated[str, *words(_mail, "dpo@example.org")]
 
 
 class PromiseShape(Shape):
@@ -339,7 +350,14 @@ class StateShape(Shape):
 
     called: ClassVar[str] = "state"
     directory: Text = Field(description="A directory.", examples=["/var/lib/retentiond"])
-    database: Text = Field("", description="A database; default: state.db in the directory.", examples=["sqlite:///state.db"])
+    database: Text = Field(
+        "",
+        description="A file of SQLite, or a database of PostgreSQL; default: state.db in the directory.",
+        examples=["postgresql+psycopg://retentiond@db/retentiond"],
+    )
+    password: Annotated[Any, Piece()] = Field(
+        None, description="Where to find the password of the database.", examples=[{"credential": "state"}]
+    )
 
 
 class IdentityShape(Shape):
@@ -366,6 +384,61 @@ class AuditShape(Shape):
     )
 
 
+def _port(value: Any) -> int:
+    return _within(value, 1, 65_535, "a port", "587")
+
+
+def _periods(value: Any) -> int:
+    return _within(value, 1, 10_000, "how many periods of a schedule pass", "3")
+
+
+_ON = "Which kinds of alarm are told; default: all."
+_FOR_INSTANCE: list[Any] = [["failure", "overdue", "violation"]]
+
+
+class WebhookShape(Shape):
+    """Alarms as JSON to an address of the web."""
+
+    called: ClassVar[str] = "webhook"
+    webhook: Annotated[Any, Piece()] = Field(
+        description="The address, or a reference to a secret where it holds a token.", examples=[{"credential": "hook"}]
+    )
+    headers: Annotated[dict[str, Any], Piece()] = Field(
+        default={}, description="Further headers, by name.", examples=[{"Authorization": {"credential": "hook-token"}}]
+    )
+    secret: Annotated[Any, Piece()] = Field(None, description="Signs the body (HMAC).", examples=[{"credential": "hook-key"}])
+    on: Annotated[list[Kind], Field(min_length=1)] | None = Field(None, description=_ON, examples=_FOR_INSTANCE)
+
+
+class MailShape(Shape):
+    """Alarms as mail."""
+
+    called: ClassVar[str] = "mail address"
+    smtp: Text = Field(description="The mail server.", examples=["mail.example.org"])
+    port: Annotated[int, *words(_port, "587", "integer")] | None = Field(
+        None, description="Its port; default: 587, 465 with tls, 25 with none.", examples=[587]
+    )
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the way is encrypted.", examples=["starttls"]
+    )
+    user: Text = Field("", description="Who logs in.", examples=["retentiond"])
+    password: Annotated[Any, Piece()] = Field(None, description="The user's password.", examples=[{"credential": "smtp"}])
+    __annotations__["from"] = MailWords
+    vars()["from"] = Field(description="The sender.", examples=["retentiond@example.org"])  # a word of Python
+    to: Annotated[list[MailWords], Field(min_length=1)] = Field(description="Who is told.", examples=[["dpo@example.org"]])
+    on: Annotated[list[Kind], Field(min_length=1)] | None = Field(None, description=_ON, examples=_FOR_INSTANCE)
+
+
+class AppriseShape(Shape):
+    """Alarms by whatever apprise knows."""
+
+    called: ClassVar[str] = "apprise address"
+    apprise: Annotated[Any, Piece()] = Field(
+        description="Where to find the address in apprise's spelling.", examples=[{"credential": "chat"}]
+    )
+    on: Annotated[list[Kind], Field(min_length=1)] | None = Field(None, description=_ON, examples=_FOR_INSTANCE)
+
+
 class SettingsShape(Shape):
     """`retentiond.yaml`."""
 
@@ -385,7 +458,12 @@ class SettingsShape(Shape):
     audit: Annotated[AuditShape, Piece()] = Field(
         description="The audit trail: its name and its keys.", examples=[{"origin": "audit.example.org/retentiond"}]
     )
-    notify: list[Any] = Field(default=[], description="Whom to tell; nobody in this version.", examples=[[]])
+    notify: Annotated[list[WebhookShape | MailShape | AppriseShape], Piece()] = Field(
+        default=[], description="Whom to tell when something is wrong.", examples=[[{"webhook": {"credential": "hook"}}]]
+    )
+    silence: Annotated[int, *words(_periods, "3", "integer")] = Field(
+        3, description="After so many periods of its schedule without effect a category is reported as silent.", examples=["3"]
+    )
     engine: Annotated[Literal["local"], Piece()] = Field("local", description="Where lanes run.", examples=["local"])
 
 

@@ -71,7 +71,7 @@ def _declared(name: str, part: Part, folder: str, types: Mapping[str, StoreType]
     if known is not None:
         found += _problems(part, known, options, bad)
     definition = StoreDefinition(name, type_name, location, options) if len(found) == before else None
-    path = _local_path(type_name, options)
+    path = local_path(type_name, options)
     return Declared(part, type_name, _selects(type_name, known), location, zone, path, definition, written)
 
 
@@ -173,7 +173,7 @@ def _problems(part: Part, known: StoreType, options: Mapping[str, Any], bad: set
     return found
 
 
-def _local_path(type_name: str, options: Mapping[str, Any]) -> str:
+def local_path(type_name: str, options: Mapping[str, Any]) -> str:
     """Where on this machine a store is: the path of files, the file of a SQLite database."""
     path, url = options.get("path"), options.get("url")
     if type_name in _LOCAL and isinstance(path, str):

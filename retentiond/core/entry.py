@@ -115,6 +115,9 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "review-extended": {"category": name, "rule": name, "count": count, "by": reference},
     "clock-stepped": {"seconds": difference},
     "clock-accepted": {"by": reference},
+    "daemon-started": {"categories": count},
+    "daemon-stopped": {},
+    "daemon-recovered": {"intents": count},
     "heartbeat": {},
 }
 """Every type with its fields; `type` and `time` stand in each."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 ENCODED = "b64:"
@@ -71,6 +71,21 @@ class Page:
         return Item(
             self.keys[i], self.revisions[i], self.starts[i], self.sizes[i], facts, self.locked_until.get(i), self.doubts.get(i)
         )
+
+
+class Kin(NamedTuple):
+    """An item that goes with another, before it: `parent` is the key of the one that it refers to.
+
+    `held` is the hold whose predicate the store found true of it. `own` says that the rule itself
+    selects such items: it goes only if it is due by itself.
+    """
+
+    key: str
+    revision: str
+    size: int
+    parent: str
+    held: str | None = None
+    own: bool = False
 
 
 def key_of(raw: str) -> str:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from retentiond.core import anonymise, generations
 from retentiond.core.forbid import NO_SUBJECT
-from retentiond.core.item import NOTHING, Page
+from retentiond.core.item import NOTHING, Kin, Page
 from retentiond.core.period import EARLIEST, DueDates, Period
 from retentiond.core.policy import Rule
 from retentiond.core.registers import Reviewed
@@ -25,8 +25,11 @@ from retentiond.core.selector import HoldIndex
 
 Verdict = Literal["due", "waiting", "kept", "held", "locked", "undetermined"]
 VERDICTS: tuple[Verdict, ...] = ("due", "waiting", "kept", "held", "locked", "undetermined")
-CHILDREN = "other rows refer to it (children: forbid)"
-"""The doubt of a row that stays because others refer to it."""
+REFERRED = "other rows refer to it"
+"""How each doubt begins of a row that stays because others refer to it."""
+CHILDREN = f"{REFERRED} (children: forbid)"
+OTHERS = f"{REFERRED}, and do not go with it (see `children`)"
+"""Its doubt where some rows go with it, but not these."""
 KEEP = "the action of the rule is keep"
 WAITS = "waits for review"
 APPROVED = "a review approved it"
@@ -113,7 +116,9 @@ class Group:
 class Judgement:
     """What the rules say about one page: the due positions with their due dates, and the rest in groups.
 
-    `kept_by` counts the items that each of a rule's own words keeps.
+    `overdue` counts those past their deletion period among the due and those that a person has not let go.
+    `kept_by` counts the items that each of a rule's own words keeps. `families` are the items that go
+    with a due one, before it and in this order.
     """
 
     page: Page
@@ -122,6 +127,7 @@ class Judgement:
     overdue: int
     groups: Sequence[Group]
     kept_by: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    families: Mapping[int, Sequence[Kin]] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +201,7 @@ def _cooling(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 
 def _referred(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     doubts = look.page.doubts
-    return {i: CHILDREN for i in positions if doubts.get(i) == CHILDREN} if doubts else NOTHING
+    return {i: doubts[i] for i in positions if doubts.get(i, "").startswith(REFERRED)} if doubts else NOTHING
 
 
 def _doubt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
@@ -318,6 +324,7 @@ def judge(page: Page, bench: Bench) -> Judgement:
     groups: list[Group] = []
     rest: Sequence[int] = range(len(page))
     due: Sequence[int] = ()
+    awaited: Sequence[int] = ()
     for rung in (r for r in LADDER if not r.beats_due):
         taken = rung.test(look, rest)
         if rung.verdict == "due":
@@ -330,7 +337,9 @@ def judge(page: Page, bench: Bench) -> Judgement:
         if taken:
             groups += _grouped(rung, taken)
             due = [i for i in due if i not in taken]
-    return Judgement(page, due, [look.due_at[i] for i in due], bench.overdue([page.starts[i] for i in due]), groups)
+            awaited = list(taken) if rung.name == REVIEW else awaited
+    overdue = bench.overdue([page.starts[i] for i in (*due, *awaited)])
+    return Judgement(page, due, [look.due_at[i] for i in due], overdue, groups)
 
 
 def above(page: Page, bench: Bench) -> dict[int, tuple[Rung, str]]:

@@ -114,7 +114,7 @@ def words(refusal: Refusal) -> str:
         "bytes": f"{value:,} bytes are due, {allowed:,} are allowed",
         "history": f"{value:,} items are due, ten times the usual run is {allowed:,}",
         "shrunken": f"the population is {value:,}, fewer than the {allowed:,} that half of the last one was",
-        "children": f"{value:,} due rows are referred to by other rows and stay (children: forbid)",
+        "children": f"{value:,} due rows stay, because other rows refer to them (see `children`)",
         "clock": f"the clock differs by {value:,} seconds from what the ledger expects",
         "place": "the store is not the place that it was",
     }

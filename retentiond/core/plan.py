@@ -27,7 +27,8 @@ class RuleCounts:
     """What planning saw of one rule. `held` and `locked` count items otherwise due.
 
     `kept_by` counts the kept by each of the rule's own words (an item may count for several);
-    `violations` are items that must not exist, whatever becomes of them.
+    `violations` are items that must not exist, whatever becomes of them. `children` are those of the
+    due that go with another: they count in all columns about what is due, and were scanned, too.
     """
 
     category: str
@@ -46,6 +47,7 @@ class RuleCounts:
     oldest: datetime | None = None
     kept_by: dict[str, int] = field(default_factory=dict)
     violations: int = 0
+    children: int = 0
 
     def count(self, verdict: str, items: int) -> None:
         """Adds items to the column of a verdict."""
@@ -56,7 +58,7 @@ class RuleCounts:
     def as_json(self) -> dict[str, Any]:
         """The shape of `plan --json`, which the header holds too."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name in ("kept_by", "violations"):
+        for name in ("kept_by", "violations", "children"):
             if not plain[name]:
                 del plain[name]
         return plain | {"oldest": written(self.oldest) if self.oldest else None}

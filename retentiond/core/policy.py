@@ -38,7 +38,8 @@ class TableSelection:
     `key` names the columns of the key (empty: the primary key); `version` a column that
     changes with the row (None: a digest of the row). `children` says what happens to rows
     that refer to a due row: `forbid` keeps the due row, `reflect` lets them go first, a list
-    names the tables whose rows may go.
+    names the tables whose rows may go. `apart` are the tables that rules of their own speak for,
+    whose rows never go so.
     """
 
     table: str
@@ -46,6 +47,7 @@ class TableSelection:
     key: tuple[str, ...] = ()
     version: str | None = None
     children: Literal["forbid", "reflect"] | tuple[str, ...] = "forbid"
+    apart: tuple[str, ...] = ()
 
 
 Selection = PathSelection | TableSelection

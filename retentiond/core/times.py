@@ -89,7 +89,7 @@ def read_each(values: Iterable[Any], zone: ZoneInfo, unit: Unit | None = None) -
 
 def _is_common(text: str) -> bool:
     """Whether it looks like the common spelling, as far as `fromisoformat` is laxer than `_ISO`."""
-    if len(text) != 19 and (len(text) != 26 or text[19] != "."):
+    if len(text) != 19 and (not 20 < len(text) < 27 or text[19] != "." or not text[20:].isdigit()):
         return False
     return text[4] == text[7] == "-" and text[10] in " T" and text[13] == text[16] == ":" and text[11:13] != "24"
 

@@ -1,8 +1,9 @@
 """Values to bytes, many at a time: plan lines, and rows for their digests. The only door to msgspec.
 
 A plan line is one step: `{"n", "category", "rule", "store", "key", "revision", "start", "due",
-"action", "reasons", "size"}`. After the steps a plan may hold lines about items that stay, with
-`verdict` instead of `action`; they are for reading and are never acted on.
+"action", "reasons", "size"}`, and `"parent"` where its item goes with another. After the steps a plan
+may hold lines about items that stay, with `verdict` instead of `action`; they are for reading and are
+never acted on.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def pack(row: Sequence[Any]) -> bytes:
     return _pack(row)
 
 
-class StepLine(msgspec.Struct, frozen=True, gc=False):
-    """One step as a plan writes it. Instants are aware and UTC."""
+class StepLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One step as a plan writes it. Instants are aware and UTC. `parent` is the key that a step's item goes with, if any."""
 
     n: int
     category: str
@@ -35,10 +36,14 @@ class StepLine(msgspec.Struct, frozen=True, gc=False):
     action: str
     reasons: tuple[str, ...]
     size: int
+    parent: str | None = None
 
 
 class StayLine(msgspec.Struct, frozen=True, gc=False):
-    """One item that stays, with the verdict and its reason."""
+    """One item that stays, with the verdict and its reason.
+
+    Its columns are written out again: those of a common base would come first, and the order of a step's is a contract.
+    """
 
     category: str
     rule: str
@@ -62,6 +67,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     revision: str
     action: str
     size: int
+    parent: str | None = None
 
 
 class SealBroken(ValueError):

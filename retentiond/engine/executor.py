@@ -14,6 +14,8 @@ still there in its revision did not happen, what is absent (or anonymised, where
 is `disposed` and marked as inferred.
 If it cannot be looked at, the intent stays open and its items are `unknown`, until a later run
 has recovered them. An open intent is never acted on.
+
+Where an event cannot be looked up, whatever hangs on it stays, and the rest of its store goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import eq
 
 from retentiond.core.item import Page
 from retentiond.core.ladder import Bench
@@ -30,7 +33,7 @@ from retentiond.core.registers import Registers
 from retentiond.core.selector import FactsNeeded, HoldIndex
 from retentiond.engine.failpoints import reach
 from retentiond.engine.pipeline import with_events
-from retentiond.engine.ports import Admission, Batch, Closing, Events, Intent, Journal, Restoring, Stop, Store
+from retentiond.engine.ports import OUTSIDE, Admission, Batch, Closing, Events, Intent, Journal, Restoring, Stop, Store
 from retentiond.engine.setwise import SecondLook
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 
@@ -54,6 +57,12 @@ class Work:
             return set()
         decided = self.bench.reviews(self.batch.keys, self.batch.revisions)
         return {i for i, one in enumerate(decided) if one is None or one.until is not None}
+
+    @property
+    def event(self) -> tuple[str, str] | None:
+        """The category and the name of the event that it hangs on; None where it hangs on none."""
+        start = self.bench.rule.start
+        return (self.bench.category, start.name) if start.kind == "event" else None
 
     def seen(self, registers: Registers) -> tuple[int, int]:
         """The newest entries that what was looked up for it hangs on."""
@@ -94,6 +103,8 @@ class Executor:
     ) -> None:
         self._open_store, self._journal, self._events, self._registers, self._stop = open_store, journal, events, registers, stop
         self._indexes: dict[tuple[str, str], tuple[int, HoldIndex]] = {}
+        self._lost: set[str] = set()
+        self._unheard: set[tuple[str, str]] = set()
         self.stopped: str | None = None
         self.down: dict[str, RetentiondError] = {}
 
@@ -104,13 +115,17 @@ class Executor:
             self.stopped = self._stop()
             if self.stopped:
                 break
-            if work.batch.store in self.down:
+            if work.batch.store in self._lost or work.event in self._unheard:
                 continue
             try:
                 store = self._open_store(work.batch.store)
                 intent, batch = self._intend(work, store, before)
             except (StoreUnavailable, StoreDenied) as error:
-                self.down[work.batch.store] = error
+                if error.event_store and work.event:
+                    self._unheard.add(work.event)
+                    self.down.setdefault(error.event_store, error)
+                else:
+                    self._lose(work.batch.store, error)
                 continue
             if before is not None:
                 yield self._look_again(before)
@@ -118,6 +133,11 @@ class Executor:
         if before is not None:
             self._journal.turn(before.closing, None, _nothing)
             yield self._look_again(before)
+
+    def _lose(self, store: str, error: RetentiondError) -> None:
+        """Leaves a store alone for the rest of the run."""
+        self._lost.add(store)
+        self.down[store] = error
 
     def _intend(self, work: Work, store: Store, before: _Turned | None) -> tuple[Intent, Batch]:
         """Commits the outcome of the batch before and the intent of this one, in one turn."""
@@ -159,15 +179,18 @@ class Executor:
         held: Collection[int] = holds.covered(batch.keys, facts, everyone) if holds else ()
         if work.again is not None:
             held = work.again.joined(batch, held) - kept
+        held = batch.whole(held) - kept if batch.parents else held
         spared = [*stays, Settled(sorted(held), Outcome.HELD)] if held else [*stays]
         admitted: Sequence[int] = [i for i in everyone if i not in held] if held else everyone
         if is_event and page is not None:
             forbid = bench.rule.forbid
             due = bench.still_due(page.starts) if forbid is None else forbid.still_due(page)
-            withdrawn = [i for i in admitted if not due[i] and page.revisions[i] is not None]
+            undue = {i for i in admitted if not due[i] and page.revisions[i] is not None and not _is_led(batch, page, i)}
+            withdrawn = [i for i in admitted if i in batch.whole(undue)] if undue else []
             if withdrawn:
                 spared.append(Settled(withdrawn, Outcome.CHANGED, "event-gone" if forbid is None else "event-came"))
-                admitted = [i for i in admitted if due[i] or page.revisions[i] is None]
+                gone = set(withdrawn)
+                admitted = [i for i in admitted if i not in gone]
         predicates = holds.narrowed(batch.keys, facts) if holds else ()
         return Admission(admitted, spared, predicates)
 
@@ -194,7 +217,8 @@ class Executor:
         try:
             settled.extend(store.dispose(batch))
         except (StoreUnavailable, StoreDenied) as error:
-            result.trouble = self.down[batch.store] = error
+            result.trouble = error
+            self._lose(batch.store, error)
         missing = _unsettled(len(batch), settled)
         if missing:
             looked = self._look_at(store, batch, missing)
@@ -219,12 +243,13 @@ class Executor:
     def _look_again(self, turned: _Turned) -> Result:
         """Once more at what was let go, after its outcome was committed."""
         result, gone = turned.result, turned.gone
-        if gone and turned.batch.store not in self.down:
+        if gone and turned.batch.store not in self._lost:
             batch = turned.batch.only(gone)
             try:
                 page = self._open_store(batch.store).probe(batch.scope, batch.keys)
             except (StoreUnavailable, StoreDenied) as error:
-                result.trouble = self.down[batch.store] = error
+                result.trouble = error
+                self._lose(batch.store, error)
                 return result
             back = _back(batch, page)
             result.looked, result.absent = len(gone), len(gone) - back
@@ -266,11 +291,16 @@ def _with_unreviewed(work: Work, spared: Sequence[Settled]) -> list[Settled]:
     return [*spared, Settled(sorted(found), Outcome.CHANGED, UNREVIEWED)] if found else [*spared]
 
 
+def _is_led(batch: Batch, page: Page, i: int) -> bool:
+    """Whether an item is due only because another is that it goes with: its rule does not select it."""
+    return bool(batch.parents) and batch.parents[i] is not None and page.doubts.get(i) == OUTSIDE
+
+
 def _back(batch: Batch, page: Page) -> int:
     """How many of a batch that was let go are there again: as they were, or, anonymised, as anything but done."""
     if batch.action.anonymises:
         return sum(now is not None and i not in page.done for i, now in enumerate(page.revisions))
-    return sum(now == then for now, then in zip(page.revisions, batch.revisions, strict=True))
+    return sum(map(eq, page.revisions, batch.revisions))
 
 
 def _with_predicates(batch: Batch, admission: Admission) -> Batch:

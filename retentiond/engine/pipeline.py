@@ -7,7 +7,7 @@ the registers of one moment; a plan says which.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -16,18 +16,27 @@ from zoneinfo import ZoneInfo
 from retentiond.core.anonymise import DONE
 from retentiond.core.forbid import Forbid
 from retentiond.core.item import Page
-from retentiond.core.ladder import APPROVED, CHILDREN, Bench, Judgement, judge, reason_of
+from retentiond.core.ladder import APPROVED, REFERRED, Bench, Judgement, judge, reason_of
 from retentiond.core.period import DueDates
 from retentiond.core.plan import RuleCounts
 from retentiond.core.policy import Category, Rule
 from retentiond.core.registers import Hold
 from retentiond.core.selector import HoldIndex
 from retentiond.engine.codec import StayLine, StepLine
+from retentiond.engine.families import Gathering, gathered
 from retentiond.engine.ports import Events, Scope, View
 from retentiond.engine.setwise import Together
 
 _MARGIN = timedelta(days=3)
 """Pushed-down bounds are generous by so much, so that zones, precision and month ends cannot matter."""
+
+
+Watch = Callable[[int], None]
+"""Told how many more items a scan has met, page by page."""
+
+
+def unwatched(_items: int) -> None:
+    """Nobody watches."""
 
 
 class Draft(Protocol):
@@ -83,18 +92,30 @@ def _waiting_from(bench: Bench) -> datetime | None:
     return now - timedelta(days=low) + _MARGIN if low > _MARGIN.days else None
 
 
-def survey(view: View, scope: Scope, bench: Bench, events: Events) -> Iterator[Judgement]:
-    """Every page of a scope, judged."""
+def survey(view: View, scope: Scope, bench: Bench, events: Events, watch: Watch = unwatched) -> Iterator[Judgement]:
+    """Every page of a scope, judged; `watch` hears of items while they are scanned, whenever they are judged."""
+    pages = _watched(view.scan(scope), watch)
     if bench.rule.generations is not None:
-        yield from together(view, scope, bench, events).judgements()
+        yield from _together(pages, bench, events, acting=False).judgements()
         return
-    for page in view.scan(scope):
-        yield judge(with_events(page, bench, events, acting=False), bench)
+    family = Gathering(view, scope, bench, lambda page: with_events(page, bench, events, acting=False))
+    for page in pages:
+        yield gathered(judge(with_events(page, bench, events, acting=False), bench), family)
 
 
 def together(view: View, scope: Scope, bench: Bench, events: Events, *, acting: bool = False) -> Together:
     """All items of a rule of generations, judged as a whole."""
-    return Together((with_events(page, bench, events, acting=acting) for page in view.scan(scope)), bench)
+    return _together(view.scan(scope), bench, events, acting=acting)
+
+
+def _together(pages: Iterable[Page], bench: Bench, events: Events, *, acting: bool) -> Together:
+    return Together((with_events(page, bench, events, acting=acting) for page in pages), bench)
+
+
+def _watched(pages: Iterable[Page], watch: Watch) -> Iterator[Page]:
+    for page in pages:
+        watch(len(page) + page.unseen + page.unseen_done)
+        yield page
 
 
 def with_events(page: Page, bench: Bench, events: Events, *, acting: bool) -> Page:
@@ -115,12 +136,17 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
         _count(counts, judged)
         if rule.forbid is not None:
             _count_forbidden(counts, judged, rule.forbid)
-        children += sum(len(group.positions) for group in judged.groups if group.reason == CHILDREN)
+        children += sum(len(group.positions) for group in judged.groups if group.reason.startswith(REFERRED))
         if due:
             plan.add(_steps(judged, bench, plan.total))
         if stays and judged.groups:
             plan.add_stays(_stays(judged, bench))
         counts.bytes_due += sum([page.sizes[i] for i in due])
+        for kin in judged.families.values():
+            counts.due += len(kin)
+            counts.children += len(kin)
+            counts.scanned += sum(not one.own for one in kin)
+            counts.bytes_due += sum(one.size for one in kin)
     return Surveyed(counts, children)
 
 
@@ -157,10 +183,25 @@ def _steps(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
     name, store, action = rule.name, rule.store, rule.action.step.kind
     keys, revisions, sizes = page.keys, page.revisions, page.sizes
     starts: Sequence[datetime | None] = [None] * len(page) if rule.generations is not None else page.starts
+    if judged.families:
+        return _with_kin(judged, bench, before)
     return [
         StepLine(n, category, name, store, keys[i], revisions[i] or "", starts[i], due, action, reasons, sizes[i])
         for n, (i, due) in enumerate(zip(judged.due, judged.due_at, strict=True), before + 1)
     ]
+
+
+def _with_kin(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
+    """The steps of a page whose items have kin: each family together, the item itself last."""
+    rule, page, steps = bench.rule, judged.page, list[StepLine]()
+    names, action, reason = (bench.category, rule.name, rule.store), rule.action.step.kind, reason_of(rule)
+    for i, due in zip(judged.due, judged.due_at, strict=True):
+        for kin in judged.families.get(i, ()):
+            n, why = before + len(steps) + 1, (f"it goes with the row that it refers to: {reason}",)
+            steps.append(StepLine(n, *names, kin.key, kin.revision, None, due, action, why, kin.size, kin.parent))
+        n, revision = before + len(steps) + 1, page.revisions[i] or ""
+        steps.append(StepLine(n, *names, page.keys[i], revision, page.starts[i], due, action, (reason,), page.sizes[i]))
+    return steps
 
 
 def _stays(judged: Judgement, bench: Bench) -> list[StayLine]:

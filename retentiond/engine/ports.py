@@ -2,8 +2,10 @@
 
 A store comes in two types. A `View` looks and cannot change anything; a `Store` is a view that
 can also let go. Planning is handed views. Optional powers are small protocols beside them:
-`Restoring` (put back what a cut-short disposal left half done), `Answering` (run the query of
-an event). Four promises hold for every store, and the shipped `StoreContract` tests them:
+`Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
+`Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
+that go with others).
+Four promises hold for every store, and the shipped `StoreContract` tests them:
 
 1. Looking changes nothing. `scan` and `probe` leave no trace.
 2. Only what was shown is let go: a step acts on the revision it names, and otherwise leaves it alone.
@@ -16,13 +18,13 @@ a single item is that item's outcome, never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from retentiond.core.anonymise import Columns
-from retentiond.core.item import Page
+from retentiond.core.item import Kin, Page
 from retentiond.core.outcome import Settled
 from retentiond.core.policy import Action, Selection, Start
 from retentiond.core.registers import Registers
@@ -37,12 +39,14 @@ class Traits:
     """What a store can do, as found at opening, not as hoped.
 
     `atomic`: comparing and deleting are one act, so that no change can slip between.
-    `batch`: the most steps that one disposal takes.
+    `batch`: the most steps that one disposal takes. `clock`: the store's own, as it stood at
+    opening, for whoever compares it with ours; None where it has none of its own.
     """
 
     atomic: bool
     batch: int = PAGE
     notes: Sequence[str] = ()
+    clock: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class Batch:
     """A page's worth of steps of one rule, side by side. `first` is the number of the first step.
 
     `predicates` are the holds that the store evaluates in the same act that lets go. `key` is the
-    secret of the store's hashes, where the action needs one.
+    secret of the store's hashes, where the action needs one. `parents` has the key that each step's item
+    refers to and goes before, None for the root of a family, which ends it; left out, nothing has kin.
+    A family goes as a whole, in one transaction, or stays.
     """
 
     first: int
@@ -83,6 +89,7 @@ class Batch:
     predicates: tuple[Predicate, ...] = ()
     store: str = ""
     key: bytes = field(default=b"", repr=False)
+    parents: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -97,7 +104,22 @@ class Batch:
             for p in self.predicates
         )
         keys, revisions = [self.keys[i] for i in positions], [self.revisions[i] for i in positions]
-        return Batch(self.first, self.scope, self.action, keys, revisions, predicates, self.store, self.key)
+        parents = [self.parents[i] for i in positions] if self.parents else ()
+        return Batch(self.first, self.scope, self.action, keys, revisions, predicates, self.store, self.key, parents)
+
+    def families(self) -> list[range]:
+        """The positions of each family."""
+        if not self.parents:
+            return [range(i, i + 1) for i in range(len(self))]
+        ends = [i + 1 for i, parent in enumerate(self.parents) if parent is None]
+        return [range(first, end) for first, end in zip([0, *ends], ends, strict=False)]
+
+    def whole(self, positions: Iterable[int]) -> set[int]:
+        """Some positions with their families."""
+        some = set(positions)
+        if not self.parents or not some:
+            return some
+        return {i for family in self.families() if not some.isdisjoint(family) for i in family}
 
 
 class View(Protocol):
@@ -145,6 +167,27 @@ class Restoring(Protocol):
 
     def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
         """Gives half-disposed items their names back. Destroys nothing, overwrites nothing."""
+        ...
+
+
+@runtime_checkable
+class Reflecting(Protocol):
+    """A store in which items refer to one another, and go together where the scope says so."""
+
+    def families(self, scope: Scope, keys: Sequence[str], taken: Container[str]) -> Iterator[Sequence[Kin] | str]:
+        """For each key, in order: what goes with it, before it, in this order; or why it has to stay, in fixed words.
+
+        What is `taken` when an answer is asked for stands elsewhere and is left out.
+        """
+        ...
+
+
+@runtime_checkable
+class Evaluating(Protocol):
+    """A store that evaluates the predicates of holds."""
+
+    def unaskable(self, scope: Scope) -> Mapping[str, str]:
+        """The predicates of a scope that cannot be evaluated, by hold, each with why in fixed words: they hold every item."""
         ...
 
 

@@ -26,7 +26,7 @@ from typing import overload
 
 from retentiond.core.generations import Lineup, judge_together
 from retentiond.core.item import Page
-from retentiond.core.ladder import CHILDREN, KEEP, LADDER, Bench, Group, Judgement, Verdict, above, reason_of
+from retentiond.core.ladder import KEEP, LADDER, REFERRED, Bench, Group, Judgement, Verdict, above, reason_of
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.engine.ports import OUTSIDE, PAGE, Batch, View
 from retentiond.errors import StoreUnavailable
@@ -176,7 +176,7 @@ class Together:
 
     def _in_doubt(self, page: Page) -> dict[int, str]:
         """A row that others refer to is as good as any, so it counts; whatever else is in doubt does not."""
-        found = {i: text for i, text in page.doubts.items() if text != CHILDREN}
+        found = {i: text for i, text in page.doubts.items() if not text.startswith(REFERRED)}
         if self.bench.settle is not None:
             now, ends = self.bench.now, self.bench.settle.each(page.starts)
             found |= {

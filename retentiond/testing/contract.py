@@ -7,6 +7,8 @@ store's back. Every test says which promise of `engine.ports` it proves.
     class TestTapes(StoreContract):
         @pytest.fixture
         def place(self): ...
+
+A store that anonymises passes `AnonymisingContract` as well, with a place whose scope names columns.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from retentiond.testing.faults import FaultyStore
 
 LONG_AGO = datetime(2020, 2, 29, 12, 30, 15, tzinfo=UTC)
 DELETE = Action("delete")
+KEY = b"k" * 32
 _MOST_ARROWS = 200
 Seen = dict[str, str]
 """Revisions by key."""
@@ -71,6 +74,18 @@ class Place(Protocol):
     def look(self) -> View: ...
 
     def act(self) -> Store: ...
+
+
+class AnonymisingPlace(Place, Protocol):
+    """A place whose `scope` names columns; whatever is made there can be masked and is not done."""
+
+    def values(self, key: str) -> Sequence[object] | None:
+        """What an item holds in the scope's columns, in their order; None where there is no item."""
+        ...
+
+    def rest(self, key: str) -> object:
+        """Whatever of an item anonymising has to leave as it was, to be compared; None where there is no item."""
+        ...
 
 
 class CutShort(BaseException):
@@ -290,6 +305,81 @@ class StoreContract:
         raise AssertionError("a disposal of twelve items has more points than can be")
 
 
+class AnonymisingContract:
+    """What a store must show that anonymises. Subclass it and give it the fixture `place`."""
+
+    def test_the_batch_is_anonymised_wholly_and_nothing_else_is_touched(self, place: AnonymisingPlace) -> None:
+        keys = [place.make(f"item-{i}") for i in range(25)]
+        outside = [key for key in [place.make_outside()] if key is not None]
+        before = {key: (place.values(key), place.rest(key)) for key in [*keys, *outside]}
+        with closing(place.act()) as store:
+            seen = _seen(store, place)
+            strays = {key: str(store.probe(place.scope(), [key]).revisions[0]) for key in outside}
+            fates = _dispose(store, place, {key: seen[key] for key in keys[:20]} | strays)
+            assert [key for key, fate in fates.items() if fate is Outcome.DISPOSED] == keys[:20]
+            assert seen.keys() == _seen(store, place).keys(), "what is anonymised stays there"
+        assert all(_is_done(place, key) for key in keys[:20])
+        assert [before[key][1] for key in keys[:20]] == [place.rest(key) for key in keys[:20]]
+        assert [before[key] for key in keys[20:] + outside] == [(place.values(k), place.rest(k)) for k in keys[20:] + outside]
+
+    def test_what_is_done_is_recognised_and_counted(self, place: AnonymisingPlace) -> None:
+        keys = [place.make(f"item-{i}") for i in range(12)]
+        with closing(place.act()) as store:
+            assert not _done(store, place.scope(), keys)
+            seen = _seen(store, place)
+            _dispose(store, place, {key: seen[key] for key in keys[:5]})
+            assert set(keys[:5]) == _done(store, place.scope(), keys)
+            for leave in (False, True):
+                pages = list(store.scan(replace(place.scope(), leave_done=leave)))
+                done = [page.keys[i] for page in pages for i in page.done]
+                assert len(done) + sum(page.unseen_done for page in pages) == 5
+                assert set(keys[5:]) == {key for page in pages for key in page.keys} - set(done)
+
+    def test_what_is_done_is_not_anonymised_again(self, place: AnonymisingPlace) -> None:
+        keys = [place.make(f"item-{i}") for i in range(3)]
+        with closing(place.act()) as store:
+            before = _seen(store, place)
+            _dispose(store, place, before)
+            after, values = _seen(store, place), [place.values(key) for key in keys]
+            for seen in (before, after):
+                assert {Outcome.CHANGED} == set(_dispose(store, place, seen).values())
+            assert after == _seen(store, place)
+        assert values == [place.values(key) for key in keys]
+
+    def test_what_has_changed_or_gone_is_left_alone(self, place: AnonymisingPlace) -> None:
+        keys = [place.make(f"item-{i}") for i in range(4)]
+        with closing(place.act()) as store:
+            seen = _seen(store, place)
+            place.change(keys[1])
+            place.remove(keys[2])
+            content = place.content(keys[1])
+            fates = _dispose(store, place, seen)
+        assert [fates[key] for key in keys] == [Outcome.DISPOSED, Outcome.CHANGED, Outcome.GONE, Outcome.DISPOSED]
+        assert content == place.content(keys[1])
+        assert place.content(keys[2]) is None
+
+    def test_a_disposal_that_is_left_early_has_done_what_it_said(self, place: AnonymisingPlace) -> None:
+        before = _made(place, 0)
+        with closing(place.act()) as store:
+            seen = _seen(store, place)
+            facts = store.dispose(_batch(place, seen))
+            said = [list(seen)[i] for i in next(facts).positions]
+            _close(facts)
+        _check_whole(place, before, seen, said)
+
+    def test_dying_at_any_arrow_leaves_each_item_as_it_was_or_done(self, place: AnonymisingPlace) -> None:
+        for arrow in range(1, _MOST_ARROWS):
+            before = _made(place, arrow)
+            said: list[str] = []
+            with closing(place.act()) as store:
+                seen = {key: revision for key, revision in _seen(store, place).items() if key in before}
+                died = _dispose_until(arrow, store, place, seen, said)
+            _check_whole(place, before, seen, said)
+            if not died:
+                return
+        raise AssertionError("a disposal of twelve items has more arrows than can be")
+
+
 def _seen(view: View, place: Place) -> Seen:
     """Every item's revision, by key; no item twice."""
     shown = [
@@ -301,7 +391,9 @@ def _seen(view: View, place: Place) -> Seen:
 
 
 def _batch(place: Place, seen: Seen) -> Batch:
-    return Batch(0, place.scope(), DELETE, list(seen), list(seen.values()))
+    scope = place.scope()
+    action = Action("anonymise", scope.columns) if scope.columns else DELETE
+    return Batch(0, scope, action, list(seen), list(seen.values()), store="store", key=KEY)
 
 
 def _dispose(store: Store, place: Place, seen: Seen) -> dict[str, Outcome]:
@@ -360,6 +452,37 @@ def _check_half_way(place: Place, seen: Seen, said: Sequence[str]) -> None:
         assert {key: Outcome.DISPOSED if key in left else Outcome.GONE for key in seen} == fates
         assert not _seen(store, place)
     assert all(place.content(key) is None for key in seen)
+
+
+def _made(place: AnonymisingPlace, turn: int) -> dict[str, tuple[object, object]]:
+    """Twelve new items, with what they hold."""
+    keys = [place.make(f"round-{turn}-{i}") for i in range(12)]
+    return {key: (place.values(key), place.rest(key)) for key in keys}
+
+
+def _done(view: View, scope: Scope, keys: Sequence[str]) -> set[str]:
+    return {keys[i] for i in view.probe(scope, keys).done}
+
+
+def _is_done(place: AnonymisingPlace, key: str) -> bool:
+    values = place.values(key)
+    assert values is not None, "an item that was to be anonymised is gone"
+    return all(strategy.is_done(value) for (_, strategy), value in zip(place.scope().columns, values, strict=True))
+
+
+def _check_whole(place: AnonymisingPlace, before: dict[str, tuple[object, object]], seen: Seen, said: Sequence[str]) -> None:
+    """Facts are facts, no item is half done, and a second attempt completes what is not done."""
+    with closing(place.act()) as store:
+        if isinstance(store, Restoring):
+            store.put_back(place.scope(), list(seen))
+        done, now = _done(store, place.scope(), list(seen)), _seen(store, place)
+        assert set(said) <= done, "what was said to be anonymised is not done"
+        for key, (values, rest) in before.items():
+            assert rest == place.rest(key), "more than the columns was touched"
+            assert _is_done(place, key) if key in done else (values, seen[key]) == (place.values(key), now[key])
+        fates = _dispose(store, place, seen)
+        assert {key: Outcome.CHANGED if key in done else Outcome.DISPOSED for key in seen} == fates
+    assert all(_is_done(place, key) and before[key][1] == place.rest(key) for key in seen)
 
 
 def _check_columns(page: Page) -> None:

@@ -36,6 +36,9 @@ Flaw = Literal[
     "overfills a page",
     "shows naive starts",
     "disposes of what is outside",
+    "masks one column only",
+    "masks what it should leave",
+    "recognises nothing as done",
 ]
 CHUNK = 10
 """So many items become facts together."""
@@ -116,6 +119,9 @@ class MemoryView:
         self._available()
         return self._page(scope, list(reversed(keys)) if self._place.flaw == "probes out of line" else list(keys))
 
+    def unaskable(self, scope: Scope) -> Mapping[str, str]:
+        return {}
+
     def warnings(self, scope: Scope) -> Sequence[str]:
         return [] if any(self._selects(scope, key) for key in self._sighted()) else ["the selection matches nothing"]
 
@@ -138,6 +144,10 @@ class MemoryView:
             return compile_pattern(selection.pattern).match(raw_of(key)) is not None
         return key.startswith(f"{selection.table}/")
 
+    def _is_done(self, scope: Scope, record: Record) -> bool:
+        done = all(strategy.is_done(record.facts.get(name)) for name, strategy in scope.columns)
+        return bool(scope.columns) and done and self._place.flaw != "recognises nothing as done"
+
     def _page(self, scope: Scope, keys: list[str]) -> Page:
         sighted = self._sighted()
         records = [sighted.get(key) for key in keys]
@@ -151,17 +161,16 @@ class MemoryView:
             facts={name: [None if r is None else r.facts.get(name) for r in records] for name in scope.fields},
             locked_until={i: r.locked_until for i, _, r in present if r.locked_until is not None},
             doubts={i: OUTSIDE for i, key, _ in present if not self._selects(scope, key)},
+            done=frozenset(i for i, _, record in present if self._is_done(scope, record)),
             held={i: p.hold for p in scope.predicates for i, key, _ in present if p.sql in ("true", key)},
         )
 
 
 class MemoryStore(MemoryView):
-    """A handle on a place in memory that can also let go; it claims like a store of files."""
+    """A handle on a place in memory that can also let go; it claims like a store of files, and masks facts."""
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         self._available()
-        if batch.action.anonymises:
-            raise ValueError("nothing is anonymised in memory")
         positions = list(range(len(batch)))
         if self._place.flaw == "keeps silent about one":
             positions = positions[1:]
@@ -187,7 +196,10 @@ class MemoryStore(MemoryView):
         if self._place.flaw == "announces too early":
             yield from facts
         for key in mine:
-            self._destroy(key)
+            if batch.action.anonymises:
+                self._mask(batch, key)
+            else:
+                self._destroy(key)
         failpoints.reach("destroyed")
         failpoints.reach("settled")
         if self._place.flaw != "announces too early":
@@ -202,12 +214,23 @@ class MemoryStore(MemoryView):
             return Outcome.CHANGED
         if not self._selects(batch.scope, key) and place.flaw != "disposes of what is outside":
             return Outcome.CHANGED
+        if batch.action.anonymises and self._is_done(batch.scope, record):
+            return Outcome.CHANGED
         if record.locked_until is not None and (batch.scope.now is None or record.locked_until > batch.scope.now):
             return Outcome.LOCKED
         if any(p.sql in ("true", key) and (p.positions is None or i in p.positions) for p in batch.predicates):
             return Outcome.HELD
         place.half_done[key] = place.records.pop(key, record)
         return Outcome.DISPOSED
+
+    def _mask(self, batch: Batch, key: str) -> None:
+        """Puts an item back with the columns masked, in a new revision."""
+        place, record = self._place, self._place.half_done[key]
+        columns = batch.action.columns[:1] if place.flaw == "masks one column only" else batch.action.columns
+        new = {name: strategy.of(record.facts.get(name), batch.key) for name, strategy in columns}
+        facts = {**record.facts, **{name: None if value is None else str(value) for name, value in new.items()}}
+        place.put(key, record.start, b"" if place.flaw == "masks what it should leave" else record.content, facts)
+        del place.half_done[key]
 
     def _destroy(self, key: str) -> None:
         place = self._place

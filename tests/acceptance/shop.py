@@ -100,8 +100,8 @@ def ordinary() -> list[str]:
 class Shop:
     """A folder with a configuration and stores. `category` and `settings` may be called again to change them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, state: str = "state") -> None:
+        self.folder, self.state = folder, state
         (folder / "policies.d").mkdir(parents=True)
         (folder / "desk").mkdir()
         self.settings()
@@ -114,7 +114,7 @@ class Shop:
         return self.folder / "retentiond.yaml"
 
     def settings(self, more: str = "", zone: str = "UTC", text: str | None = None) -> None:
-        self.config.write_text(text or SETTINGS.format(more=more, zone=zone))
+        self.config.write_text(text or SETTINGS.format(more=more, zone=zone).replace("state: state", f"state: {self.state}"))
 
     def category(self, name: str, rules: str, head: str = OPEN_LIMITS, title: str = "A category") -> Path:
         path = self.folder / "policies.d" / f"{name}.yaml"

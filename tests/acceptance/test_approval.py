@@ -18,6 +18,30 @@ def test_first_wants_one_approval_of_the_category_as_it_stands(busy):
     assert busy.json("runs")["runs"][0]["allowed_by"] == "approval"
 
 
+def test_what_nobody_approved_is_looked_at_so_that_what_is_overdue_is_known(busy):
+    busy.told("apply", "--category", "post", code=3)
+    found = {each["category"]: each for each in busy.json("status")["categories"]}["post"]
+    assert (found["overdue"], found["approval"], found["last_look"]["result"]) == (10, "never", "unapproved")
+    busy.told("apply", "--category", "post", code=3)
+    assert [entry["plan"] for entry in busy.entries("plan-made")] == [found["waits_with"]], "one that is equal waits already"
+    assert len(busy.left()) == 15
+
+
+def test_what_nobody_approved_and_nobody_can_see_is_not_seen(busy):
+    (busy.folder / "desk").rename(busy.folder / "away")
+    (error,) = busy.json("apply", "--category", "post", code=3)["errors"]
+    assert error["code"] == "unapproved"
+    look = {each["category"]: each for each in busy.json("status")["categories"]}["post"]["last_look"]
+    assert (look["result"], look["code"]) == ("unseen", "store-unavailable")
+
+
+def test_with_nothing_due_an_approval_is_still_wanted(busy):
+    busy.category("post", LETTERS.replace("3 months", "9 years"))
+    busy.told("apply", "--category", "post", code=3)
+    (post, _) = busy.json("status")["categories"]
+    assert (post["last_look"]["result"], post["last_effective"]) == ("unapproved", None)
+
+
 def test_approving_asks_and_destroys_nothing(busy):
     before = busy.traces()
     (error,) = busy.json("approve", "post", code=2)["errors"]
@@ -100,6 +124,16 @@ def test_every_change_that_makes_more_items_due_is_noticed(busy, before, after, 
     assert busy.left() < there
 
 
+def test_a_change_that_waits_for_approval_is_planned_once(busy):
+    busy.told("approve", "post", "--yes")
+    busy.category("post", LETTERS.replace("3 months", "2 days"))
+    before = len(busy.entries("plan-made"))
+    (error,) = busy.json("apply", "--category", "post", code=3)["errors"]
+    assert "5 more items are due now" in error["why"]
+    busy.told("apply", "--category", "post", code=3)
+    assert len(busy.entries("plan-made")) == before + 1
+
+
 def test_another_place_needs_approval_again_whatever_lies_there(busy):
     """The approval was for what lay where the store was then."""
     busy.told("approve", "post", "--yes")
@@ -138,6 +172,12 @@ def test_a_revoked_approval_is_none(busy):
 def test_none_wants_nobody(busy):
     busy.category("post", LETTERS, head=f"{OPEN_LIMITS}\napproval: none")
     assert busy.json("apply", "--category", "post")["counts"]["disposed"] == 10
+
+
+def test_where_no_approval_is_wanted_there_is_none_to_take_back(busy):
+    busy.category("post", LETTERS, head=f"{OPEN_LIMITS}\napproval: none")
+    (error,) = busy.json("approve", "post", "--revoke", code=2)["errors"]
+    assert "state/stop" in error["do"]
 
 
 def test_always_wants_a_person_for_every_plan(busy):

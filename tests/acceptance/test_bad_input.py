@@ -1,12 +1,15 @@
 """Bad input gets a clear error with the right exit code, and nothing is lost."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from retentiond.cli.front import IMPERSONAL, typed_again
+from retentiond.errors import StateOfAnother
 from tests.acceptance.shop import LETTERS, SALES, ordinary
 from tests.world import CHILD
 
@@ -134,7 +137,29 @@ def test_root_leaves_the_state_of_another_user_alone(busy):
     for command in commands:
         (error,) = busy.json(*command, code=2)["errors"]
         assert error["do"].startswith("sudo -u "), command
+        assert error["do"].endswith(shlex.join(command) if command[0] in IMPERSONAL else "retentiond …")
     assert len(busy.left()) == 15
+
+
+def test_the_line_for_another_user_is_the_one_that_was_typed(monkeypatch):
+    typed = ["--config", "a b.yaml", "plan", "post", "--out", "x; y", "--json"]
+    error = StateOfAnother("#4711")
+    assert typed_again(error, typed) == "sudo -u '#4711' retentiond --config 'a b.yaml' plan post --out 'x; y' --json"
+    monkeypatch.setenv("RETENTIOND_CONFIG", "my.yaml")
+    assert typed_again(error, typed).count("--config") == 1
+    assert typed_again(error, ["apply", "0" * 12]) == f"sudo -u '#4711' retentiond --config my.yaml apply {'0' * 12}"
+
+
+def test_off_a_terminal_no_word_that_may_name_a_person_is_said_again(monkeypatch):
+    person = ["hold", "place", "H", "--subject", "customer=42", "--reason", "Ada's claim"]
+    error = StateOfAnother("keeper")
+    assert typed_again(error, person) == "sudo -u keeper retentiond …"
+    for words in (["--nonsense"], ["--config", "plan", *person]):
+        assert typed_again(error, words) == "sudo -u keeper retentiond …"
+    main, line = os.openpty()
+    with os.fdopen(main), os.fdopen(line, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert typed_again(error, person) == "sudo -u keeper retentiond " + shlex.join(person)
 
 
 def test_a_newer_state_is_refused(busy):
@@ -143,7 +168,7 @@ def test_a_newer_state_is_refused(busy):
 
     plan = busy.plan()
     with closing(sqlite3.connect(busy.folder / "state/state.db")) as db, db:
-        db.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
     (error,) = busy.json("apply", plan, code=5)["errors"]
     assert "version" in error["what"]
 

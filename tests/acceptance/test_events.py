@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.acceptance.shop import LETTERS, SALES
+
 FILES = """\
   uploads:
     store: desk
@@ -88,6 +90,30 @@ def test_an_event_store_that_is_down_at_the_moment_of_disposal_keeps_everything(
     assert value["counts"]["disposed"] == 0
     assert len(desk.left()) == 4
     assert desk.json("plan", code=5)["rules"] == []
+
+
+def test_an_event_store_that_is_down_is_named_and_what_needs_no_event_goes_on(desk):
+    desk.category("tidy", LETTERS)
+    desk.letters(3)
+    plan = desk.plan()
+    (desk.folder / "till.db").rename(desk.folder / "away.db")
+    told = desk.told("apply", plan, code=5)
+    assert "Not reached: till: the event resolved cannot be looked up" in told.out
+    assert "Not reached: desk" not in told.out
+    assert desk.left() == {f"tickets/{i}/a.txt" for i in (1, 2, 3, 4)}, "the letters are gone, and every ticket's file is here"
+    (desk.folder / "away.db").rename(desk.folder / "till.db")
+    assert desk.json("apply", plan)["counts"]["disposed"] == 1
+    desk.told("audit", "verify")
+
+
+def test_an_event_that_cannot_be_asked_leaves_the_rows_beside_it_to_their_own_rules(desk):
+    desk.category("trade", SALES)
+    desk.sales(3)
+    plan = desk.plan()
+    desk.sql("DROP TABLE tickets")
+    (error,) = desk.json("apply", plan, code=5)["errors"]
+    assert error["what"] == "the event resolved cannot be looked up"
+    assert (desk.ids(), len(desk.left())) == (set(), 4)
 
 
 def test_a_future_event_starts_nothing(desk):

@@ -99,6 +99,20 @@ def test_a_category_over_its_limits_passes_by_a_plan_that_a_person_names(busy):
     assert (value["plan"], value["counts"]["disposed"]) == (plan, 10)
 
 
+def test_a_plan_that_is_done_but_for_what_is_refused_says_so_without_another_run(busy):
+    busy.category("post", LETTERS, head="limits: {items: 5}")
+    plan = busy.plan()
+    assert busy.json("apply", plan, code=3)["counts"]["disposed"] == 10
+    runs = busy.json("runs")["runs"]
+    (error,) = busy.json("apply", plan, code=3)["errors"]
+    assert (error["code"], error["what"]) == ("limit", "nothing is left to do but what is refused")
+    assert plan[:12] in error["do"]
+    assert busy.json("runs")["runs"] == runs
+    assert [e["ground"] for e in busy.entries("plan-refused")] == ["limit", "limit"]
+    assert busy.json("apply", plan, "--over-limits", plan)["counts"]["disposed"] == 10
+    busy.told("audit", "verify")
+
+
 def test_resuming_is_never_judged_again(shop):
     """A run that was cut short goes on, though what is left would trip the limits now."""
     shop.category("trade", SALES, head="limits: {items: 5000, share: 50%}")
@@ -221,7 +235,38 @@ def test_a_place_that_changed_refuses_its_category_alone_and_cannot_be_passed(bu
     assert len(list((tmp_path / "two/desk/letters").iterdir())) == 5
 
 
+def test_where_the_stores_were_is_read_once_for_a_plan(busy):
+    busy.plan()
+    asked = []
+    with House(str(busy.config)) as house:
+        with house.ledger.transaction() as change:
+            change.connection.connection.driver_connection.set_trace_callback(asked.append)
+        assert len(make_plan(house).counts) == 2
+    assert sum(" ".join(statement.split()).endswith("FROM place") for statement in asked) == 1
+
+
 def test_a_rule_with_nothing_due_never_trips(shop):
     shop.category("trade", SALES, head="limits: {items: 1, share: 1%, bytes: 1 KiB}")
     shop.sales(100, at=NEW)
     assert refused(shop, "trade") == []
+
+
+def test_a_look_that_a_limit_refuses_again_leaves_one_plan_for_a_person(busy):
+    """A look every quarter of an hour would else leave a plan of everything that is due each time."""
+    busy.category("trade", SALES, head="limits: {items: 3}\napproval: none")
+    (first,) = busy.json("apply", "--category", "trade", code=3)["errors"]
+    for _ in range(2):
+        (again,) = busy.json("apply", "--category", "trade", code=3)["errors"]
+        assert again == first
+    assert len(busy.entries("plan-made")) == 3, "each look is in the trail"
+    (waiting,) = busy.json("plans")["plans"]
+    assert [file.stem for file in (busy.folder / "state/plans").iterdir()] == [waiting["plan"]]
+    busy.told(*entered(busy, first["do"].partition("retentiond")[1] + first["do"].partition("retentiond")[2]))
+    assert len(busy.ids()) == 5
+
+
+def test_a_backlog_that_has_shrunk_is_not_held_up_by_the_plan_that_waits(busy):
+    busy.category("trade", SALES, head="limits: {items: 3}\napproval: none")
+    busy.told("apply", "--category", "trade", code=3)
+    busy.sql("DELETE FROM sales WHERE id > 3 AND id < 100")
+    assert busy.json("apply", "--category", "trade")["counts"]["disposed"] == 3

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import rfc8785
 
+from retentiond.app.house import House
+from retentiond.ledger.clock import micros
 from tests.acceptance.shop import LETTERS, NEW, OLD, SALES
 
 COUNTS = [
@@ -293,3 +295,19 @@ def test_explain_goes_on_where_another_rule_cannot_look(busy):
     busy.category("odd", SALES.replace("sales:", "odd:").replace("table: sales", "table: missing"))
     rules = {r["rule"]: r["verdict"] for r in busy.json("explain", "till", "sales/1")["rules"]}
     assert rules == {"sales": "due", "odd": "unseen"}
+
+
+def test_expired_plans_are_forgotten_those_without_a_step_at_once(busy):
+    idle, waiting, done = busy.plan("--at", "2020-01-01"), busy.plan("trade"), busy.plan("post")
+    busy.told("apply", done)
+
+    def known(after):
+        with House(str(busy.config)) as house:
+            house.plans.clear_old(micros(house.now + after))
+        return {plan["plan"] for plan in busy.json("plans")["plans"]}
+
+    assert known(timedelta(hours=23)) == {idle, waiting, done}
+    assert known(timedelta(hours=25)) == {waiting, done}
+    assert known(timedelta(days=32)) == {done}
+    assert len(busy.entries("plan-made")) == 3, "the trail forgets nothing"
+    assert not busy.plan_file(waiting).exists()

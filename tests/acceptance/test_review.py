@@ -52,6 +52,14 @@ def test_what_is_due_waits_and_nothing_goes_by_itself(desk):
     assert explained(desk, "letters/00100.txt")["verdict"] == "waiting"
 
 
+def test_what_waits_longer_than_was_promised_is_overdue_whatever_a_review_says_and_a_hold_excuses_it(desk):
+    extend(desk, TWO)
+    desk.told("hold", "place", "H", "--reason", "r", "--mandate", "m", "--path", "letters/00003.txt")
+    assert desk.rule("letters")["overdue"] == 4
+    told = {key: explained(desk, key)["overdue"] for key in sorted(desk.left())}
+    assert [f"letters/{i:05}.txt" for i in (0, 1, 2, 4)] == [key for key, overdue in told.items() if overdue]
+
+
 def test_a_list_says_what_a_person_needs(desk):
     first = desk.json("review", "list")["waiting"][0]
     assert {**first, "start": ""} == {
@@ -96,7 +104,7 @@ def test_an_approval_is_for_the_revision_that_was_looked_at(desk):
 def test_an_item_that_comes_back_waits_again(desk):
     approve(desk, ONE)
     desk.told("apply", desk.plan("post"))
-    desk.file(ONE)
+    desk.file(ONE, OLD - timedelta(days=1))
     assert ONE in waiting(desk)
 
 

@@ -202,3 +202,19 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_value_without_floats_has_the_bytes_that_rfc8785_gives_it(value):
     assert rfc8785.dumps(value) == canonical(value)
+
+
+@pytest.mark.parametrize(
+    ("types", "wrong"),
+    [
+        (["daemon-started", "daemon-stopped", "daemon-started", "daemon-recovered", "daemon-started"], []),
+        (["daemon-started", "daemon-started"], ["daemon-started: the one before has not ended"]),
+        (["daemon-stopped"], ["daemon-stopped: no daemon had started"]),
+        (["daemon-started", "daemon-recovered", "daemon-stopped"], ["daemon-stopped: no daemon had started"]),
+    ],
+)
+def test_daemons_follow_one_another(story, types, wrong):
+    fields = {"daemon-started": {"categories": 1}, "daemon-recovered": {"intents": 0}}
+    for type_ in types:
+        story.write(type_, **fields.get(type_, {}))
+    assert told(story) == wrong

@@ -91,4 +91,5 @@ _WORDS = {
     "minLength": _counted(str, "minLength", lambda value, wanted: len(value) >= wanted),
     "pattern": _counted(str, "pattern", lambda value, wanted: re.search(wanted, value) is not None),
     "minimum": _counted(int, "minimum", lambda value, wanted: value >= wanted),
+    "maximum": _counted(int, "maximum", lambda value, wanted: value <= wanted),
 }

@@ -21,6 +21,8 @@ def told(company):
         ("{directory: state}", "{0}/state", "sqlite:///{0}/state/state.db"),
         ("{directory: state, database: sqlite:///db/s.db}", "{0}/state", "sqlite:///{0}/db/s.db"),
         ("{directory: state, database: sqlite+pysqlite:////db/s.db}", "{0}/state", "sqlite+pysqlite:////db/s.db"),
+        ("{directory: state, database: postgresql+psycopg://me@db/r}", "{0}/state", "postgresql+psycopg://me@db/r"),
+        ("{directory: state, database: 'postgresql+psycopg:///r?host=/run'}", "{0}/state", "postgresql+psycopg:///r?host=/run"),
     ],
 )
 def test_the_state_has_a_directory_and_a_database(company, written, directory, database):
@@ -36,7 +38,11 @@ def test_the_state_has_a_directory_and_a_database(company, written, directory, d
         ("''", "3:8 'state' is no place"),
         ("{database: sqlite:///s.db}", "3:1 'directory' is missing"),
         ("{directory: state, database: postgresql://me:swordfish@db/r}", "3:37 a password in a URL"),
-        ("{directory: state, database: sqlite://}", "3:37 a state database other than SQLite is not in this version"),
+        ("{directory: state, database: sqlite://}", "3:37 this is no database for the state"),
+        ("{directory: state, database: postgresql+psycopg://db}", "3:37 this is no database for the state"),
+        ("{directory: state, database: mysql+pymysql://db/r}", "3:37 this is no database for the state"),
+        ("{directory: state, password: {env: P}}", "3:37 a file needs no 'password'"),
+        ("{directory: state, database: postgresql+psycopg://db/r, password: swordfish}", "3:74 a secret is written down"),
     ],
 )
 def test_a_state_that_cannot_be_used_is_told(company, written, expected):
@@ -70,6 +76,14 @@ def test_a_store_must_not_hold_what_the_program_runs_on(company):
         company.edit(FILE, UPLOADS, f"path: {path}")
         assert told(company) == [f"6:13 the store 'uploads' {what}"]
         company.edit(FILE, f"path: {path}", UPLOADS)
+
+
+def test_a_store_must_not_be_the_states_database_on_a_server(company):
+    company.edit(FILE, "state: state", "state: {directory: state, database: postgresql+psycopg://keeper@db/all}")
+    company.edit(FILE, "sqlite:///pbx.db", "postgresql://reader@db:5432/all")
+    assert told(company) == ["7:13 the store 'pbx' holds the state's database"]
+    company.edit(FILE, "reader@db:5432/all", "reader@db:5432/other")
+    assert told(company) == []
 
 
 def test_a_store_must_not_be_the_states_database(company):

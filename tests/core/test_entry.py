@@ -61,6 +61,9 @@ GOOD = {
     "review-extended": {"category": "calls", "rule": "old", "count": 1, "by": REFERENCE},
     "clock-stepped": {"seconds": -90},
     "clock-accepted": {"by": REFERENCE},
+    "daemon-started": {"categories": 6},
+    "daemon-stopped": {},
+    "daemon-recovered": {"intents": 1},
     "heartbeat": {},
 }
 

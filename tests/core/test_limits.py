@@ -132,7 +132,7 @@ def test_a_refusal_for_the_clock_or_the_place_prints_no_line_that_would_pass_it(
         ("bytes", "12,345 bytes are due, 1,000 are allowed"),
         ("history", "12,345 items are due, ten times the usual run is 1,000"),
         ("shrunken", "the population is 12,345, fewer than the 1,000 that half of the last one was"),
-        ("children", "12,345 due rows are referred to by other rows and stay (children: forbid)"),
+        ("children", "12,345 due rows stay, because other rows refer to them (see `children`)"),
         ("clock", "the clock differs by 12,345 seconds from what the ledger expects"),
         ("place", "the store is not the place that it was"),
     ],

@@ -76,6 +76,13 @@ def test_a_hold_and_a_minimum_beat_an_approval_and_its_want():
         assert only(judge(page(OLD), bench(said, minimum=law)))[0] == "waiting"
 
 
+def test_what_waits_for_a_person_or_is_put_off_is_overdue_and_what_is_held_is_not():
+    said = {("f0", "1"): Reviewed(), ("f1", "1"): Reviewed(NOW + DAY)}
+    some = page(OLD, OLD, OLD, NOW - DAY, None)
+    assert judge(some, bench(said)).overdue == 3
+    assert judge(some, bench(said, holds=[Hold("H", "r", "m", path="f2")])).overdue == 2
+
+
 def test_a_review_is_no_action_of_a_store():
     assert not Action("review").destroys
     assert not Action("review").keeps

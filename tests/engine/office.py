@@ -17,6 +17,7 @@ from retentiond.engine.executor import Executor, Work, inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Batch, Closing, Store
 from retentiond.ledger.clock import Reading, micros
+from retentiond.ledger.database import Database, Sqlite
 from retentiond.ledger.journal import RunJournal, Runs
 from retentiond.ledger.ledger import Ledger
 from retentiond.ledger.registers import EventRegister, HoldRegister
@@ -48,10 +49,15 @@ class Office:
     """Everything that one run needs. Batches hold ten items each."""
 
     def __init__(
-        self, folder: Path, start: Start | None = None, subject: Mapping[str, str] | None = None, items: int = 25
+        self,
+        folder: Path,
+        start: Start | None = None,
+        subject: Mapping[str, str] | None = None,
+        items: int = 25,
+        database: Database | None = None,
     ) -> None:
         self.wall = micros(NOW)
-        self.ledger = Ledger(folder / "state.db", lambda: Reading(self.wall, self.wall, "boot"))
+        self.ledger = Ledger(database or Sqlite(folder / "state.db"), lambda: Reading(self.wall, self.wall, "boot"))
         self.ledger.begin_log()
         self.holds, self.recorded, self.runs = HoldRegister(self.ledger), EventRegister(self.ledger), Runs(self.ledger)
         self.place, self.events = MemoryPlace(), Known()

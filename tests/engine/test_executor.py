@@ -1,11 +1,14 @@
 """Acting: never without an intent, never more than the plan, and true evidence whatever fails."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from retentiond.core.policy import Start
-from tests.engine.office import NOW, Office, faulty
+from retentiond.engine.pipeline import bench_for
+from retentiond.errors import StoreUnavailable
+from tests.engine.office import NOW, UTC_ZONE, Office, faulty
 
 EVENT = Start("event", "resolved", "ticket")
 
@@ -130,6 +133,25 @@ def test_an_event_recorded_during_the_look_up_is_not_overlooked(tmp_path):
     office.events.before_answer = meanwhile
     assert office.run() == {"disposed": 4, "changed": 1}
     assert office.events.asked == 2
+
+
+def test_an_event_that_cannot_be_looked_up_is_asked_for_once_and_loses_no_store(tmp_path):
+    """What hangs on it stays; the store of the items is not the one that is down."""
+    office = Office(tmp_path, start=EVENT)
+
+    def down():
+        trouble = StoreUnavailable("the event cannot be looked up")
+        trouble.event_store = "desk"
+        raise trouble
+
+    office.events.before_answer = down
+    by_age = bench_for(office.category, replace(office.bench.rule, start=Start("modified")), UTC_ZONE, NOW, ())
+    free = [replace(work, bench=by_age) for work in office.works(office.keys[20:])]
+    executor = office.executor()
+    results = list(executor.run([*office.works(office.keys[:20]), *free]))
+    assert [r.counts["disposed"] for r in results] == [5]
+    assert (list(executor.down), office.events.asked) == (["desk"], 1)
+    assert sorted(office.place.records) == office.keys[:20]
 
 
 def test_a_reason_to_stop_is_heard_between_batches(office):

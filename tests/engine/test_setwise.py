@@ -162,6 +162,30 @@ def test_judgements_come_in_pages_with_what_keeps():
     assert {None} == {due for j in judged for due in j.due_at}
 
 
+class Turning:
+    """A view of some pages that notes when each is asked for."""
+
+    def __init__(self, pages, said):
+        self.pages, self.said = pages, said
+
+    def scan(self, scope):
+        for one in self.pages:
+            self.said.append("page")
+            yield one
+
+
+@pytest.mark.parametrize("table", [bench(Generations(last=1)), None], ids=["generations", "item by item"])
+def test_items_are_heard_of_while_they_are_scanned_and_not_when_they_are_judged(table):
+    single = Rule("r", "memory", PathSelection("**"), Start("modified"), FOREVER, FOREVER, Action("delete"))
+    table = table or bench_for(Category("c", "t", (), "", (), (), "", (), "", (single,)), single, ZoneInfo("UTC"), NOW, ())
+    said = []
+    pages = [page([night(1), night(2)], keys=["a", "b"]), page([night(3)], keys=["c"])]
+    for _ in survey(Turning(pages, said), scope_for(table), table, None, said.append):
+        said.append("judged")
+    assert ["page", 2, "page", 1] == [word for word in said if word != "judged"]
+    assert ("judged" in said[:4]) == (table.rule.generations is None)
+
+
 def test_an_item_is_found_by_its_key():
     keys = ["é", "b64:/w==", "a", *(f"k{i}" for i in range(100))]
     whole = Together([page([night(1)] * len(keys), keys=keys)], bench())

@@ -1,0 +1,1 @@
+"""The daemon: looks at every category on its schedule, and enforces what was approved."""
