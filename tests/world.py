@@ -60,7 +60,7 @@ rules:
 class World:
     """A folder with a configuration, stores, and what is expected of them."""
 
-    def __init__(self, folder: Path, files: int = 1200, rows: int = 2500) -> None:
+    def __init__(self, folder: Path, files: int = 1200, rows: int = 2500, state: str = "state") -> None:
         self.folder = folder
         self.due_files = [f"{OLD:%Y-%m-%d}/{i:05}.wav" for i in range(files)]
         self.kept_files = [f"{NEW:%Y-%m-%d}/{i:05}.wav" for i in range(20)]
@@ -69,7 +69,7 @@ class World:
         self.kept_rows = list(range(rows + 1, rows + 21))
         self.held_row = rows + 21
         folder.mkdir(exist_ok=True, parents=True)
-        (folder / "retentiond.yaml").write_text(CONFIG)
+        (folder / "retentiond.yaml").write_text(CONFIG.replace("state: state", f"state: {state}"))
         (folder / "policies.d").mkdir()
         (folder / "policies.d" / "calls.yaml").write_text(CATEGORY)
         for name in [*self.due_files, *self.kept_files, self.held_file]:

@@ -34,11 +34,18 @@ def step(last: str | None, reading: Reading) -> int:
     if last is None:
         return 0
     before = Reading(**json.loads(last))
-    if before.boot == reading.boot:
+    if _same_boot(before, reading):
         difference = (reading.wall - before.wall) - (reading.uptime - before.uptime)
     else:
         difference = min(0, reading.wall - before.wall)
     return difference if abs(difference) > TOLERANCE else 0
+
+
+def _same_boot(before: Reading, reading: Reading) -> bool:
+    """Where a boot is not known, an uptime that went on is taken for the same boot: it may refuse too much, never too little."""
+    if before.boot and reading.boot:
+        return before.boot == reading.boot
+    return reading.uptime >= before.uptime
 
 
 def stored(reading: Reading) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -211,6 +212,23 @@ class Runs:
             if finished:
                 change.connection.execute(schema.plan.update().where(schema.plan.c.name == plan).values(done=1))
         reach("certified")
+
+    def cut_short(self) -> list[tuple[str, str]]:
+        """Runs, with their plans, that never came to their end and were not counted since. One that is at work is among them."""
+        r = schema.run.c
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(sa.select(r.id, r.plan).where(r.ended.is_(None), r.counts.is_(None))).all()
+        return [(run, plan) for run, plan in rows]
+
+    def counted(self, run: str) -> Counter[tuple[str, str]]:
+        """What a run that was cut short has disposed of by (category, rule), by its outcomes; from then on it is counted."""
+        b, found = schema.batch.c, Counter[tuple[str, str]]()
+        outcomes = sa.select(b.category, b.rule, schema.entry.c.body).join(schema.entry, schema.entry.c.seq == b.outcome)
+        with self._ledger.transaction() as change:
+            for category, rule, body in change.connection.execute(outcomes.where(b.run == run)):
+                found[category, rule] += json.loads(body).get("disposed", 0)
+            change.connection.execute(schema.run.update().where(schema.run.c.id == run).values(counts="{}"))
+        return found
 
     def all(self) -> list[dict[str, Any]]:
         """Every run, newest first."""

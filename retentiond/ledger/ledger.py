@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,9 +18,16 @@ from retentiond.core.entry import EVENT_TYPES, HOLD_TYPES, REVIEW_TYPES, written
 from retentiond.errors import ClockStepped, StateUnavailable
 from retentiond.ledger import schema
 from retentiond.ledger.clock import Reading, step, stored
+from retentiond.ledger.database import Database, replacing
+from retentiond.ledger.leases import Lease
+from retentiond.ledger.migrating import bring_up
 
 _CLOCK, _STEPPED, _LAST = "clock", "clock-stepped", "last-time"
 _SIZE, _ROOT = "head-size", "head-root"
+_DAEMON = "daemon"
+_DAY = 86_400_000_000
+_FACT = sa.select(schema.meta.c.value).where(schema.meta.c.key == sa.bindparam("key"))
+_NEWEST = sa.select(sa.func.max(schema.entry.c.seq))
 _BATCHES = 64
 """So many batches of references are read at a time."""
 
@@ -38,11 +44,11 @@ class Transaction:
     def write(self, type_: str, **fields: Any) -> int:
         """Adds an entry and returns its index."""
         if self._next is None:
-            newest = self.connection.execute(sa.select(sa.func.max(schema.entry.c.seq))).scalar()
+            newest = self.connection.execute(_NEWEST).scalar()
             self._next = -1 if newest is None else newest
         self._next += 1
         body = written(type_, self.time, fields)
-        self.connection.execute(schema.entry.insert().values(seq=self._next, type=type_, body=body))
+        self.connection.execute(schema.entry.insert(), {"seq": self._next, "type": type_, "body": body})
         self.set_fact(_LAST, str(self.time))
         if type_ in HOLD_TYPES:
             self.set_fact("last-hold", str(self._next))
@@ -54,11 +60,15 @@ class Transaction:
 
     def fact(self, key: str) -> str | None:
         """A single fact; None before it was set."""
-        found: str | None = self.connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.key == key)).scalar()
+        found: str | None = self.connection.execute(_FACT, {"key": key}).scalar()
         return found
 
     def set_fact(self, key: str, value: str) -> None:
-        self.connection.execute(schema.meta.insert().prefix_with("OR REPLACE").values(key=key, value=value))
+        self.put(schema.meta, key=key, value=value)
+
+    def put(self, table: sa.Table, **values: Any) -> None:
+        """Writes a row, in the place of one with the same key; a row that is all key may be there already."""
+        self.connection.execute(replacing(self.connection.dialect.name, table), values)
 
     def newest(self, kind: str) -> int:
         """The index of the newest entry about holds (`hold`), events (`event`) or reviews (`review`); -1 before the first."""
@@ -66,29 +76,59 @@ class Transaction:
 
 
 class Ledger:
-    """The state's database. `read_clock` is the only way to the clock, and belongs to the app."""
+    """The state's database. `read_clock` is the only way to the clock, and belongs to the app.
 
-    def __init__(self, path: Path, read_clock: Callable[[], Reading]) -> None:
-        self.read_clock = read_clock
-        self._engine = schema.open_database(path)
+    `leases` are those that this process has: each transaction makes sure of them, and none commits without them.
+    """
+
+    def __init__(self, database: Database, read_clock: Callable[[], Reading]) -> None:
+        self.database, self.read_clock = database, read_clock
+        self.leases: dict[str, Lease] = {}
+        self._engine = database.engine()
         self._kept: sa.Connection | None = None
+        try:
+            with self._connected() as connection:
+                bring_up(connection)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A transaction that commits at the end of the block, and never happened if the block raises."""
+        """A transaction that commits at the end of the block, and never happened if the block raises.
+
+        `StateUnavailable` where the database fails; whether it had committed by then is not known. `LeaseLost`
+        where somebody else is at work by now.
+        """
+        with self._connected() as connection:
+            for lease in self.leases.values():
+                lease.assure(connection)
+            yield Transaction(connection, self.read_clock())
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction. One that failed is not used again."""
         try:
             if self._kept is None:
                 self._kept = self._engine.connect()
             with self._kept.begin():
-                yield Transaction(self._kept, self.read_clock())
+                yield self._kept
         except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
-            raise schema.unavailable(error) from error
+            self.close()
+            raise self.database.unavailable(error) from error
 
     def close(self) -> None:
+        """The next transaction connects anew."""
         if self._kept is not None:
-            self._kept.close()
+            with suppress(sa.exc.DBAPIError):  # what cannot be closed is gone
+                self._kept.close()
             self._kept = None
         self._engine.dispose()
+
+    def keep_leases(self) -> None:
+        """Prolongs the leases of a process that has nothing to write; `LeaseLost` where one is somebody else's by now."""
+        with self.transaction():
+            pass
 
     def begin_log(self) -> None:
         """Writes the first entry of a new ledger; nothing if there is one."""
@@ -108,6 +148,11 @@ class Ledger:
             change.set_fact(_CLOCK, stored(reading))
             return found
 
+    def clock_step(self) -> int:
+        """The step that nobody has accepted yet, or 0, like `watch_clock`; but nothing is remembered."""
+        with self.transaction() as change:
+            return int(change.fact(_STEPPED) or 0) or step(change.fact(_CLOCK), self.read_clock())
+
     def refuse_stepped_clock(self) -> None:
         """`ClockStepped` while a step of the clock has not been accepted."""
         found = self.watch_clock()
@@ -125,6 +170,30 @@ class Ledger:
             change.set_fact(_CLOCK, stored(self.read_clock()))
             change.write("clock-accepted", by=by)
 
+    def daemon_started(self, categories: int, open_intents: int) -> bool:
+        """Notes that a daemon begins; whether the one before it was killed. `open_intents` are what runs left behind."""
+        with self.transaction() as change:
+            killed = change.fact(_DAEMON) == "running"
+            if killed:
+                change.write("daemon-recovered", intents=open_intents)
+            change.write("daemon-started", categories=categories)
+            change.set_fact(_DAEMON, "running")
+        return killed
+
+    def daemon_stopped(self) -> None:
+        """Notes that the daemon has ended as it was told to."""
+        with self.transaction() as change:
+            change.write("daemon-stopped")
+            change.set_fact(_DAEMON, "stopped")
+
+    def beat(self) -> bool:
+        """Writes a heartbeat where nothing was written for a day, so that silence shows; whether it did."""
+        with self.transaction() as change:
+            if change.time - int(change.fact(_LAST) or 0) < _DAY:
+                return False
+            change.write("heartbeat")
+        return True
+
     # What the publisher of the audit log reads: `audit.publish.Source`.
 
     def size(self) -> int:
@@ -140,7 +209,7 @@ class Ledger:
             with self.transaction() as change:
                 bodies = change.connection.execute(wanted).scalars().all()
             if len(bodies) != min(end, low + 1024) - low:
-                raise StateUnavailable("an entry is missing from the state", do="restore state.db from a backup")
+                raise StateUnavailable("an entry is missing from the state", do="restore its database from a backup")
             yield from bodies
 
     def refs(self, first: int, end: int) -> Iterator[tuple[str, int, bytes]]:

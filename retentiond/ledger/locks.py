@@ -1,8 +1,9 @@
-"""Who is at work: the execute lock (one run at a time) and the publish lock (one who sequences and signs).
+"""Who is at work: the execute lock (one run at a time), the publish lock (one who sequences and signs), the daemon's.
 
-The third lock, that of a ledger row, is a short transaction of the database itself, so that
-holds, events and approvals work while a run goes on. These two are advisory locks of the
-system on files in the state directory: they end with their process, however it ends.
+The lock of a ledger row is a short transaction of the database itself, so that holds, events and
+approvals work while a run goes on. These are advisory locks of the system on files in the state
+directory: they end with their process, however it ends. Where several machines share the state,
+each of them is a lease as well (`leases.py`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from retentiond.errors import Locked
 from retentiond.ledger.schema import keeping
+
+LockName = Literal["execute", "publish", "daemon"]
 
 
 @contextmanager

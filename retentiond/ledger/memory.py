@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,18 @@ class Version:
     digest: str
     meaning: Mapping[str, Any]
     seen_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the newest plan that could be believed counted of a rule, as of `at` (microseconds), and what we disposed of since.
+
+    Counts are named as in `plan --json`.
+    """
+
+    at: int
+    counts: Mapping[str, Any]
+    disposed: int
 
 
 class Memory:
@@ -77,9 +89,7 @@ class Memory:
         """A person lets the daemon enforce this version of a category."""
         with self._ledger.transaction() as change:
             values = {"category": category, "rulebook": rulebook, "meaning": json.dumps(meaning), "by": by}
-            change.connection.execute(
-                schema.approval.insert().prefix_with("OR REPLACE").values(**values, at=change.time, revoked=0)
-            )
+            change.put(schema.approval, **values, at=change.time, revoked=0)
             change.write("category-approved", category=category, rulebook=rulebook, by=word("person", by))
 
     def revoke(self, category: str, by: str, word: Word) -> bool:
@@ -112,7 +122,7 @@ class Memory:
             if known is not None and tuple(known) == (definition, place):
                 return
             values = {"store": store, "definition": definition, "place": place}
-            change.connection.execute(schema.place.insert().prefix_with("OR REPLACE").values(**values))
+            change.put(schema.place, **values)
             change.write("place-accepted", store=store, place=word("place", place))
 
     def past(self, category: str, rule: str) -> Past:
@@ -131,27 +141,49 @@ class Memory:
         with self._ledger.transaction() as change:
             for (category, rule), items in populations.items():
                 values = {"category": category, "rule": rule, "total": items, "disposed": 0}
-                change.connection.execute(schema.population.insert().prefix_with("OR REPLACE").values(**values))
+                change.put(schema.population, **values)
 
     def disposed(self, plan: str, counts: Mapping[tuple[str, str], int]) -> None:
         """Notes how much a run disposed of, added up for each plan."""
-        p, h = schema.population, schema.history
+        p, h, c = schema.population, schema.history, schema.counted
         with self._ledger.transaction() as change:
             for (category, rule), n in counts.items():
                 if not n:
                     continue
                 mine = sa.and_(p.c.category == category, p.c.rule == rule)
                 change.connection.execute(p.update().where(mine).values(disposed=p.c.disposed + n))
+                seen = sa.and_(c.c.category == category, c.c.rule == rule)
+                change.connection.execute(c.update().where(seen).values(disposed=c.c.disposed + n))
                 same = sa.and_(h.c.category == category, h.c.rule == rule, h.c.plan == plan)
                 if not change.connection.execute(h.update().where(same).values(disposed=h.c.disposed + n)).rowcount:
                     change.connection.execute(h.insert().values(category=category, rule=rule, plan=plan, disposed=n))
+
+    def count(self, at: int, counts: Iterable[Mapping[str, Any]]) -> None:
+        """Keeps what a plan counted of rules (as in `plan --json`), in place of what an earlier one did."""
+        with self._ledger.transaction() as change:
+            for one in counts:
+                values = {
+                    "category": one["category"],
+                    "rule": one["rule"],
+                    "at": at,
+                    "counts": json.dumps(dict(one)),
+                    "disposed": 0,
+                }
+                change.put(schema.counted, **values)
+
+    def counted(self) -> dict[tuple[str, str], Counted]:
+        """What was last seen of each rule, by category and rule."""
+        c = schema.counted.c
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(sa.select(c.category, c.rule, c.at, c.counts, c.disposed)).all()
+        return {(category, rule): Counted(at, json.loads(counts), gone) for category, rule, at, counts, gone in rows}
 
     def used_reference(self, year: int, categories: Sequence[str]) -> None:
         """Notes under which keys references are made, so that a look-up can try them all."""
         with self._ledger.transaction() as change:
             for category in categories:
                 values = {"year": year, "category": category}
-                change.connection.execute(schema.reference_scope.insert().prefix_with("OR IGNORE").values(**values))
+                change.put(schema.reference_scope, **values)
 
     def reference_scopes(self) -> list[tuple[int, str]]:
         """Every year and category under whose key references were made."""

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -249,6 +249,24 @@ class PlanRegister:
         with self._ledger.transaction() as change:
             return bool(change.connection.execute(sa.select(schema.plan.c.done).where(schema.plan.c.name == name)).scalar())
 
+    def waits(self, name: str, now: int) -> bool:
+        """Whether a plan may still be carried out: it is registered, neither done nor expired, and its file is there."""
+        p = schema.plan.c
+        wanted = sa.select(p.name).where(p.name == name, p.done == 0, p.expires > now)
+        with self._ledger.transaction() as change:
+            found = change.connection.execute(wanted).scalar() is not None
+        return found and path_of(self._directory, name).exists()
+
+    def unbegun(self, categories: Sequence[str], rulebook: str, now: int) -> Header | None:
+        """The newest plan of these categories and rules that has steps, is good, and was never begun; None where none waits."""
+        p, runs = schema.plan.c, sa.select(schema.run.c.plan)
+        good = sa.and_(p.done == 0, p.forecast == 0, p.expires > now, p.name.not_in(runs))
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(sa.select(p.name, p.header).where(good).order_by(p.made_at.desc())).all()
+        headers = ((name, header_from(json.loads(header))) for name, header in rows)
+        fitting = (h for name, h in headers if path_of(self._directory, name).exists() and h.rulebook == rulebook and h.total)
+        return next((header for header in fitting if list(header.categories) == sorted(categories)), None)
+
     def headers(self) -> list[tuple[str, Header, bool, bool]]:
         """Every registered plan, newest first: name, header, carried out, file still there."""
         columns = (schema.plan.c.name, schema.plan.c.header, schema.plan.c.done)
@@ -273,10 +291,17 @@ class PlanRegister:
             kept.check_steps()
         return kept
 
+    def drop(self, name: str) -> None:
+        """Forgets a plan that nothing was begun of; its entries stay."""
+        with self._ledger.transaction() as change:
+            change.connection.execute(schema.plan.delete().where(schema.plan.c.name == name))
+        path_of(self._directory, name).unlink(missing_ok=True)
+
     def clear_old(self, now: int) -> int:
         """Removes plan files whose time is over: done or never begun and expired, or older than 30 days.
 
         So goes what a killed planning left behind a day ago: it holds keys in clear, and nobody can apply it.
+        Forgotten, but for their entries, are expired plans that no run is of: those without a step at once.
         """
         open_plans = sa.select(schema.batch.c.plan).where(schema.batch.c.outcome.is_(None))
         idle = sa.and_(schema.plan.c.expires < now, schema.plan.c.name.not_in(open_plans))
@@ -292,7 +317,14 @@ class PlanRegister:
             if left or (is_plan and path.stem in old):
                 path.unlink()
                 gone += 1
+        self._forget(now)
         return gone
+
+    def _forget(self, now: int) -> None:
+        p, begun = schema.plan.c, sa.select(schema.run.c.plan)
+        over = sa.or_(p.expires < now - _KEPT_FOR, p.header.contains('"total": 0,', autoescape=True))
+        with self._ledger.transaction() as change:
+            change.connection.execute(schema.plan.delete().where(p.expires < now, over, p.name.not_in(begun)))
 
 
 def _note_violations(change: Transaction, header: Header) -> None:

@@ -1,27 +1,26 @@
-"""The tables of the state, and how its database is opened.
+"""The tables of the state, the same in SQLite and PostgreSQL.
 
-SQLite in WAL mode with `synchronous=FULL`: a committed transaction survives a power cut. Every
-transaction begins with `BEGIN IMMEDIATE`, so that what it read is still so when it writes.
-Instants are integer microseconds since 1970 (UTC).
+Instants are integer microseconds since 1970 (UTC), in 64 bits. Whoever changes a table here writes the
+migration that leads there, in `migrations/versions`, and adds its name to `REVISIONS`.
 """
 
 from __future__ import annotations
 
 import errno
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from retentiond.errors import StateUnavailable
 
-VERSION = 1
+REVISIONS = ("0001", "0002")
+"""Every schema that there was, in their order, by the name of its migration. The last is that of this file."""
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-_WAIT_MS = 30_000
+_INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""In SQLite an INTEGER has 64 bits, and as a primary key it is the row's own number."""
 
 metadata = sa.MetaData()
 
@@ -31,7 +30,7 @@ def _table(name: str, *columns: sa.Column[Any], **options: Any) -> sa.Table:
 
 
 def _int(name: str, **options: Any) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, **({"nullable": False} | options))
+    return sa.Column(name, _INTEGER, **({"nullable": False} | options))
 
 
 def _text(name: str, **options: Any) -> sa.Column[str]:
@@ -39,9 +38,33 @@ def _text(name: str, **options: Any) -> sa.Column[str]:
 
 
 meta = _table("meta", _text("key", primary_key=True), _text("value"))
-"""Single facts: the schema's version, the signed head, the clock, the newest register entries."""
+"""Single facts: the signed head, the clock, the newest register entries."""
 
-entry = _table("entry", _int("seq", primary_key=True), _text("type"), sa.Column("body", sa.LargeBinary, nullable=False))
+revision = sa.Table(
+    "alembic_version",
+    metadata,
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Which of the `REVISIONS` the tables have; Alembic's own table, as Alembic makes it."""
+
+lease = _table(
+    "lease",
+    _text("name", primary_key=True),
+    _int("token"),
+    _text("holder"),
+    _text("purpose"),
+    _int("since"),
+    _int("until"),
+)
+"""Who is at work, where several machines share the state. A token is never used twice; instants are the server's."""
+
+entry = _table(
+    "entry",
+    _int("seq", primary_key=True, autoincrement=False),
+    _text("type"),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
 """The evidence: the bytes of every entry, by its index."""
 
 version = _table("version", _int("id", primary_key=True), _text("category"), _text("digest"), _text("meaning"), _int("seen_at"))
@@ -87,7 +110,7 @@ batch = _table(
 """What one intent or one sparing is about. `steps` are the numbers of the steps, as ranges; `again`
 those that a later run may take up again; `refs` their references; `offset` counts references of the
 run before these."""
-sa.Index("batch_open", batch.c.outcome, sqlite_where=batch.c.outcome.is_(None))
+batch_open = sa.Index("batch_open", batch.c.outcome, sqlite_where=batch.c.outcome.is_(None))
 
 hold = _table(
     "hold",
@@ -146,49 +169,46 @@ history = _table(
     sqlite_autoincrement=True,
 )
 sa.Index("history_rule", history.c.category, history.c.rule, history.c.plan, unique=True)
+counted = _table(
+    "counted", _text("category", primary_key=True), _text("rule", primary_key=True), _int("at"), _text("counts"), _int("disposed")
+)
+"""What the newest plan that could be believed counted of each rule, and what we disposed of since."""
+look = _table(
+    "look",
+    _text("category", primary_key=True),
+    _int("began"),
+    _int("ended"),
+    _text("result"),
+    _text("plan", nullable=True),
+    _text("run", nullable=True),
+    _text("code", nullable=True),
+    _int("oldest_overdue", nullable=True),
+    _text("found"),
+    _text("outcomes"),
+    _int("effective", nullable=True),
+    _text("totals"),
+)
+"""The last look at each category, the end of its last effective one, and the sum of all its outcomes."""
+alarm = _table("alarm", _int("id", primary_key=True), _text("kind"), _text("about"), _text("state"))
+"""What is wrong, as it was told, until it is over."""
+sa.Index("alarm_name", alarm.c.kind, alarm.c.about, unique=True)
+alarm_address = _table(
+    "alarm_address",
+    _text("address", primary_key=True),
+    _int("free_at"),
+    _int("failures"),
+    _int("failing_since", nullable=True),
+    _text("trouble"),
+)
+"""Where alarms are told, by an id without secrets: from when on it may be tried, and how it fails."""
+alarm_owed = _table(
+    "alarm_owed", _int("id", primary_key=True), _text("address", index=True), _text("news"), sqlite_autoincrement=True
+)
+"""What each address has not taken yet."""
+alarm_watched = _table("alarm_watched", _text("category", primary_key=True), _int("since"))
+"""From when on each category is missed when nothing runs."""
 reference_scope = _table("reference_scope", _int("year", primary_key=True), _text("category", primary_key=True))
 """Every year and category under whose key a reference was made: where `audit lookup` searches."""
-
-
-def open_database(path: Path) -> sa.Engine:
-    """The state's database, made if it is not there; `StateUnavailable` if it cannot be used."""
-    engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": _WAIT_MS / 1000, "isolation_level": None}, poolclass=sa.NullPool
-    )
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    try:
-        with engine.begin() as connection:
-            _make_or_check(connection)
-    except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
-        raise unavailable(error) from error
-    return engine
-
-
-def _prepare(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA wal_autocheckpoint=16000")
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _make_or_check(connection: sa.Connection) -> None:
-    if not sa.inspect(connection).has_table("meta"):
-        metadata.create_all(connection)
-        connection.execute(meta.insert().values(key="schema", value=str(VERSION)))
-        return
-    found = int(connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema")).scalar_one())
-    if found != VERSION:
-        raise StateUnavailable(
-            "the state was written by another version of the program",
-            why=f"its schema is {found}, this program knows {VERSION}",
-            do="use the version of retentiond that wrote it, or a newer one",
-        )
-    review.create(connection, checkfirst=True)  # a state from before there were reviews
 
 
 @contextmanager

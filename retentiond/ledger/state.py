@@ -1,10 +1,10 @@
 """The state directory: what lies where, who may read it, and the keys in it.
 
-    state.db            the ledger                          0600
+    state.db            the ledger, unless it is elsewhere  0600
     keys/               signing key, masters of references  0700
     plans/              plans with their keys in clear      0700
     log/                the published audit log             0750, for a group of auditors
-    execute.lock, publish.lock
+    execute.lock, publish.lock, daemon.lock
 
 The directory itself is 0711: auditors pass through it to `log/` and see nothing else. It is made
 on first need by any command that writes. A program run as root over a state that belongs to
@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retentiond.core.reference import derive
-from retentiond.errors import StateUnavailable, UsageError
+from retentiond.errors import StateOfAnother, StateUnavailable
+from retentiond.ledger.database import Database
 from retentiond.ledger.ledger import Ledger
+from retentiond.ledger.locks import LockName
 
 _MASTER = 32
 
@@ -32,7 +34,7 @@ class StateDirectory:
     """Where things lie. The database and the keys may be elsewhere when the configuration says so."""
 
     root: Path
-    database: Path
+    database: Database
     reference_keys: Path
 
     @property
@@ -43,13 +45,9 @@ class StateDirectory:
     def log(self) -> Path:
         return self.root / "log"
 
-    @property
-    def execute_lock(self) -> Path:
-        return self.root / "execute.lock"
-
-    @property
-    def publish_lock(self) -> Path:
-        return self.root / "publish.lock"
+    def lock(self, name: LockName) -> Path:
+        """The file of a lock; the daemon holds its own for as long as it runs."""
+        return self.root / f"{name}.lock"
 
     @property
     def stop_file(self) -> Path:
@@ -60,30 +58,24 @@ class StateDirectory:
         return self.database.exists()
 
     def prepare(self) -> None:
-        """Makes what is missing; `StateUnavailable` where it cannot, `UsageError` for a stranger's state."""
+        """Makes what is missing; `StateUnavailable` where it cannot, `StateOfAnother` for a stranger's state."""
         self.refuse_stranger()
         try:
             for place, mode in ((self.root, 0o711), (self.reference_keys, 0o700), (self.plans, 0o700), (self.log, 0o750)):
                 _make(place, mode)
-            descriptor = os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.close(descriptor)
+            self.database.prepare()
         except OSError as error:
             raise StateUnavailable(
                 "the state directory cannot be written", why=os.strerror(error.errno or 0), do=f"look at {self.root}"
             ) from error
 
     def refuse_stranger(self) -> None:
-        """`UsageError` when root would work on a state that belongs to another user."""
+        """`StateOfAnother` when root would work on a state that belongs to another user."""
         if os.geteuid() != 0 or not self.root.exists():
             return
         owner = self.root.stat().st_uid
         if owner != 0:
-            name = _user_name(owner)
-            raise UsageError(
-                f"the state belongs to the user {name}",
-                why="files made by root could not be written by it",
-                do=f"sudo -u {name} retentiond …",
-            )
+            raise StateOfAnother(_user_name(owner))
 
 
 def _make(directory: Path, mode: int) -> None:

@@ -5,11 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from retentiond.app.house import House
 from tests.world import OLD, World, sighted, verified
 
 FILES = 12_000
 PLACER = Path(__file__).with_name("placer.py")
+
+
+@pytest.fixture(params=["a file", "postgres"])
+def state(request):
+    """Where the state is, as `retentiond.yaml` says it."""
+    if request.param == "a file":
+        return "state"
+    return f"{{directory: state, database: '{request.getfixturevalue('postgres').url}'}}"
 
 
 def placer(world, name, first, step):
@@ -27,9 +37,9 @@ def placer(world, name, first, step):
     return started
 
 
-def test_thousands_of_holds_race_a_running_apply(tmp_path):
+def test_thousands_of_holds_race_a_running_apply(tmp_path, state):
     """Every hold is either read by the intent or committed after it, and what a hold was in time for is still there."""
-    world = World(tmp_path / "world", files=FILES, rows=10)
+    world = World(tmp_path / "world", files=FILES, rows=10, state=state)
     plan = world.run("plan")["plan"]
     placers = [placer(world, "A", 1, 8), placer(world, "B", 4, 8)]
     done = world.run("apply", plan)

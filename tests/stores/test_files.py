@@ -24,25 +24,6 @@ from tests.stores.places import Directory, claims_in, dispose, doubts, scope, se
 MEMORY = Path("/dev/shm")
 
 
-@pytest.fixture
-def place(tmp_path):
-    root = tmp_path / "root"
-    (root / "in").mkdir(parents=True)
-    return Directory(root)
-
-
-@pytest.fixture
-def view(place):
-    with closing(place.look()) as handle:
-        yield handle
-
-
-@pytest.fixture
-def store(place):
-    with closing(place.act()) as handle:
-        yield handle
-
-
 class TestOnDisk(StoreContract):
     @pytest.fixture
     def place(self, tmp_path):

@@ -15,20 +15,7 @@ from retentiond.engine import failpoints
 from retentiond.engine.ports import Batch
 from retentiond.stores.files.claiming import move_by_link
 from retentiond.stores.files.columns import SHADOWED
-from tests.stores.places import Directory, batch, claims_in, dispose, doubts, scope, seen
-
-
-@pytest.fixture
-def place(tmp_path):
-    root = tmp_path / "root"
-    (root / "in").mkdir(parents=True)
-    return Directory(root)
-
-
-@pytest.fixture
-def store(place):
-    with closing(place.act()) as handle:
-        yield handle
+from tests.stores.places import batch, claims_in, dispose, doubts, scope, seen
 
 
 @contextmanager

@@ -1,22 +1,24 @@
 """The store in memory keeps the contract, and the contract notices whoever does not."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import get_args
 
 import pytest
 
+from retentiond.core.anonymise import Hash, Mask
 from retentiond.core.policy import Action, PathSelection, Start
 from retentiond.core.selector import Predicate
 from retentiond.engine.ports import Batch, Restoring, Scope, StoreType
 from retentiond.errors import StoreUnavailable
-from retentiond.testing.contract import LONG_AGO, StoreContract
+from retentiond.testing.contract import LONG_AGO, AnonymisingContract, StoreContract
 from retentiond.testing.faults import FaultyStore
 from retentiond.testing.memory import Flaw, MemoryPlace, MemoryType
 
 SCOPE = Scope(PathSelection("in/**"), Start("modified"))
+MASKING = ("masks one column only", "masks what it should leave", "recognises nothing as done")
 FLAWS = [flaw for flaw in get_args(Flaw) if flaw]
-PROMISES = [name for name in dir(StoreContract) if name.startswith("test_")]
+COLUMNS = (("name", Mask(1)), ("ref", Hash(16)))
 
 
 @dataclass
@@ -55,21 +57,64 @@ class PlaceInMemory:
         return self.memory.act()
 
 
+class MaskedInMemory(PlaceInMemory):
+    """The same with two facts that are anonymised."""
+
+    def make(self, name, *, start=LONG_AGO, content=b"content"):
+        self.memory.put(f"in/{name}", start, content, {"name": name, "ref": f"no. {name}", "kind": "x"})
+        return f"in/{name}"
+
+    def make_outside(self):
+        self.memory.put("elsewhere", LONG_AGO, b"outside", {"name": "Ada", "ref": "no. 1"})
+        return "elsewhere"
+
+    def scope(self):
+        return replace(SCOPE, columns=COLUMNS)
+
+    def values(self, key):
+        facts = self.memory.records[key].facts if key in self.memory.records else {}
+        return [facts.get(name) for name, _ in COLUMNS]
+
+    def rest(self, key):
+        record = self.memory.records.get(key)
+        return record and (record.start, record.content, record.facts.get("kind"))
+
+
 class TestMemory(StoreContract):
     @pytest.fixture
     def place(self):
         return PlaceInMemory()
 
 
-@pytest.mark.parametrize("flaw", FLAWS)
-def test_the_contract_notices(flaw):
-    broken = []
-    for promise in PROMISES:
+class TestMaskedMemory(AnonymisingContract):
+    @pytest.fixture
+    def place(self):
+        return MaskedInMemory()
+
+
+def promises(contract):
+    return [name for name in dir(contract) if name.startswith("test_")]
+
+
+def broken(contract, place, flaw):
+    """The promises that a store with this flaw breaks."""
+    found = []
+    for promise in promises(contract):
         try:
-            getattr(StoreContract(), promise)(PlaceInMemory(MemoryPlace(flaw=flaw)))
+            getattr(contract(), promise)(place(MemoryPlace(flaw=flaw)))
         except (AssertionError, KeyError):
-            broken.append(promise)
-    assert broken
+            found.append(promise)
+    return found
+
+
+@pytest.mark.parametrize("flaw", [flaw for flaw in FLAWS if flaw not in MASKING])
+def test_the_contract_notices(flaw):
+    assert broken(StoreContract, PlaceInMemory, flaw)
+
+
+@pytest.mark.parametrize("flaw", [*MASKING, "ignores the revision", "announces too early", "disposes of what is outside"])
+def test_the_contract_of_anonymising_notices(flaw):
+    assert broken(AnonymisingContract, MaskedInMemory, flaw)
 
 
 def fates(store, keys, revisions, **others):

@@ -255,27 +255,25 @@ def test_an_event_is_asked_for_subjects_as_text(tickets, open_):
         assert [] == list(view.ask(QUERY, []))
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "DELETE FROM tickets RETURNING id AS subject, resolved_at AS at",
-        "SELECT 1 AS subject, 2 AS at; DELETE FROM tickets",
-        "SELECT 1 AS subject, 2 AS at) WHERE 1; DELETE FROM tickets --",
-        "SELECT 1 AS subject, 2 AS at) , (SELECT 1",
-        "SELECT 1 AS subject",
-        "SELECT 1 AS at",
-        "SELECT 1 AS subject, ? AS at",
-        "PRAGMA journal_mode=WAL",
-        "PRAGMA foreign_keys=OFF",
-        "PRAGMA query_only=OFF",
-        "ATTACH 'other.db' AS other",
-        "VACUUM",
-        "",
-        "SELEC 1",
-        'SELECT "idd" AS subject, 1 AS at FROM tickets',
-        "QUERY PLAN SELECT 1 AS subject, 2 AS at",
-    ],
-)
+NO_QUERIES = [
+    "DELETE FROM tickets RETURNING id AS subject, resolved_at AS at",
+    "SELECT 1 AS subject, 2 AS at; DELETE FROM tickets",
+    "SELECT 1 AS subject, 2 AS at) WHERE 1; DELETE FROM tickets --",
+    "SELECT 1 AS subject, 2 AS at) , (SELECT 1",
+    "SELECT 1 AS subject, ? AS at",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA foreign_keys=OFF",
+    "PRAGMA query_only=OFF",
+    "ATTACH 'other.db' AS other",
+    "VACUUM",
+    "",
+    "SELEC 1",
+    'SELECT "idd" AS subject, 1 AS at FROM tickets',
+    "QUERY PLAN SELECT 1 AS subject, 2 AS at",
+]
+
+
+@pytest.mark.parametrize("query", [*NO_QUERIES, "SELECT 1 AS subject", "SELECT 1 AS at"])
 @pytest.mark.parametrize("open_", [look, act])
 def test_what_is_not_one_query_that_reads_is_refused(tickets, open_, query):
     before = tickets.read_bytes()
@@ -285,3 +283,24 @@ def test_what_is_not_one_query_that_reads_is_refused(tickets, open_, query):
         assert [1, 1] == [view.database.one(f"PRAGMA {name}") for name in ("foreign_keys", "query_only")]
     assert before == tickets.read_bytes()
     assert [tickets] == list(tickets.parent.iterdir())
+
+
+@pytest.mark.parametrize("open_", [look, act])
+def test_an_identity_is_looked_up_by_its_parameters_and_by_no_other(tickets, open_):
+    query = "SELECT id AS ticket, status FROM tickets WHERE id = :ticket -- one;\n;"
+    with open_(tickets) as view:
+        assert [("ticket", "1"), ("status", "resolved")] == list(view.identify(query, {"ticket": "1"}))
+        for other in ("SELECT id FROM tickets WHERE id = :other", "SELECT id FROM tickets WHERE id = ?"):
+            with pytest.raises(StoreDenied):
+                list(view.identify(other, {"ticket": "1"}))
+
+
+@pytest.mark.parametrize("query", NO_QUERIES)
+@pytest.mark.parametrize("open_", [look, act])
+def test_an_identity_that_is_not_one_query_that_reads_is_refused(tickets, open_, query):
+    before = tickets.read_bytes()
+    with open_(tickets) as view:
+        with pytest.raises(StoreDenied):
+            list(view.identify(query, {"ticket": "1"}))
+        assert [1, 1] == [view.database.one(f"PRAGMA {name}") for name in ("foreign_keys", "query_only")]
+    assert before == tickets.read_bytes()

@@ -12,7 +12,7 @@ from retentiond.core.selector import Predicate
 from retentiond.engine import failpoints
 from retentiond.engine.ports import Batch
 from retentiond.errors import StoreDenied, StoreUnavailable
-from retentiond.stores.sql.spelling import quoted
+from retentiond.stores.sql.spelling_sqlite import SQLITE
 from tests.stores.masks import ALL, KEY, TABLE, anonymise, due, what
 from tests.stores.tables import CHANGED, DISPOSED, GONE, NOW, act, connect, look, shown, sql
 
@@ -391,7 +391,11 @@ def test_waiting_and_done_rows_are_counted_apart(people):
 
 def test_quoted_names(path):
     column = 'e"m ail'
-    sql(path, f"CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT, {quoted(column)} TEXT)", "INSERT INTO t VALUES (1, '', 'x')")
+    sql(
+        path,
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT, {SQLITE.quoted(column)} TEXT)",
+        "INSERT INTO t VALUES (1, '', 'x')",
+    )
     sc = what([(column, Hash(16))], "t", leave_done=True)
     with act(path) as store:
         assert {"t/1": DISPOSED} == anonymise(store, sc, due(store, sc))

@@ -1,10 +1,11 @@
-"""SQL: the contract of stores on real SQLite files, by journal mode and by kind of key."""
+"""SQL: the contract of stores on real SQLite files, by journal mode and by kind of key, and on real servers."""
 
 from contextlib import closing
 
 import pytest
 
 from retentiond.testing.contract import StoreContract
+from tests.stores.served import Served
 from tests.stores.tables import NAMED_KEY, NUMBER_KEY, PAIR_KEY, TEXT_KEY, Database
 
 PLACES = {
@@ -22,3 +23,9 @@ class TestTables(StoreContract):
         database = Database(tmp_path / "store.db", **request.param)
         with closing(database.con):
             yield database
+
+
+class TestServedTables(StoreContract):
+    @pytest.fixture(params=["number", "name", "pair"])
+    def place(self, request, served):
+        return Served(served, request.param)

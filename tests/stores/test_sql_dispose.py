@@ -193,7 +193,10 @@ def test_a_cascade_that_the_look_at_references_missed_is_undone(path):
     with act(path) as store:
         plan = everything(store, scope("calls"))
         layout = store.layout(scope("calls"))
-        blind = replace(layout, statements=Statements(replace(layout.table, references=()), None))
+        blind = replace(
+            layout,
+            statements=Statements(replace(layout.table, references=()), None, store.database.spelling, layout.statements.reads),
+        )
         batch = Batch(1, scope("calls"), Action("delete"), list(plan), list(plan.values()))
         assert {1: (FAILED, "cascade")} == store._dispose(batch, blind)
     assert ([2], [(2,)]) == (ids(path), sql(path, "SELECT * FROM notes"))

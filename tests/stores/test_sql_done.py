@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from retentiond.core.anonymise import Constant, Hash, Mask, Null, Truncate
 from retentiond.stores.sql.masking import certainly_done
+from retentiond.stores.sql.spelling_sqlite import SQLITE
 from tests.stores.masks import TABLE, anonymise, due, what
 from tests.stores.tables import act, connect, look, sql
 
@@ -70,7 +71,7 @@ octets = st.integers(0, 299).map(str) | st.sampled_from(["0", "00", "", "-0", "1
 @settings(max_examples=200, deadline=None)
 @given(st.lists(octets, min_size=3, max_size=5).map(".".join), st.sampled_from([1, 8, 16, 23, 24, 31]))
 def test_only_addresses_in_their_one_spelling_are_left_unread(address, bits):
-    clause = certainly_done([("x", Truncate(bits))])
+    clause = certainly_done(SQLITE, [("x", Truncate(bits))])
     with closing(sqlite3.connect(":memory:")) as con:
         (told,) = con.execute(f"SELECT {clause.sql} FROM (SELECT ? AS x)", [*clause.values, address]).fetchone()
     assert bool(told) == Truncate(bits).is_done(address)

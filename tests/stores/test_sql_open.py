@@ -143,8 +143,23 @@ def test_a_file_may_have_any_name_that_an_address_can_say(tmp_path, name):
         ({}, ["url"]),
         ({"url": 7}, ["url"]),
         ({"url": "store.db"}, ["url"]),
+        ({"url": "oracle://me@db/pbx"}, ["url"]),
         ({"url": "postgresql+psycopg://db/pbx"}, ["url"]),
+        ({"url": "postgresql+psycopg://me@db"}, ["url"]),
+        ({"url": "postgresql://me@db/"}, ["url"]),
+        ({"url": "postgresql://me:secret@db/pbx"}, ["url"]),
+        ({"url": "postgresql://me@db:port/pbx"}, ["url"]),
+        ({"url": "postgresql://me@db/pbx?options=-c"}, ["url"]),
+        ({"url": "mysql://me@db/pbx?local_infile=1"}, ["url"]),
         ({"url": "mysql://db/pbx", "lock_timeout": "soon", "replicas": ["x"]}, ["url", "lock_timeout", "replicas"]),
+        (
+            {
+                "url": "postgresql+psycopg://me@db/pbx?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+                "statement_timeout": "1 minute",
+            },
+            [],
+        ),
+        ({"url": "mariadb+pymysql://me@db:3307/pbx?ssl_ca=/etc/ca.pem&ssl_verify_identity=true"}, []),
         ({"url": "sqlite://"}, ["url"]),
         ({"url": "sqlite:///"}, ["url"]),
         ({"url": "sqlite:///:memory:"}, ["url"]),
@@ -167,12 +182,13 @@ def test_options_are_checked_without_opening_anything(given, wrong):
 
 
 def test_another_database_is_said_to_be_for_later():
-    ((_, what),) = SqlType().problems({"url": "postgresql+psycopg://retentiond@db/pbx"})
+    ((_, what),) = SqlType().problems({"url": "oracle+oracledb://retentiond@db/pbx"})
     assert "not in this version" in what
 
 
 def test_importing_the_kind_loads_no_database():
-    script = "import sys, retentiond.stores.sql; print([m for m in ('sqlalchemy', 'sqlite3', 'msgspec') if m in sys.modules])"
+    heavy = ("sqlalchemy", "sqlite3", "msgspec", "psycopg", "pymysql")
+    script = f"import sys, retentiond.stores.sql; print([m for m in {heavy} if m in sys.modules])"
     assert "[]" == subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.strip()
 
 

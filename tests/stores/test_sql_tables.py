@@ -197,8 +197,6 @@ def test_tables_and_columns_are_found_as_the_database_finds_them(calls):
         (scope("calls", start=Start("column", "big")), "no column big", ""),
         (scope("calls", start=Start("modified")), "no start of the kind modified", ""),
         (scope("calls", start=Start("column", "at", zone="Mars/Base")), "no time zone Mars/Base", ""),
-        (scope("calls", children="reflect"), "not in this version", ""),
-        (scope("calls", children=("calls",)), "not in this version", ""),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_in_clear_words(calls, what, words, do):

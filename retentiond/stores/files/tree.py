@@ -49,9 +49,10 @@ class Mount:
 class Tree:
     """An open root. `path` is its real path, `place` names the physical place behind it.
 
-    The place is the host, the path, and what is mounted there: when a disk is not mounted, the
-    empty directory below it is another place. It holds no device number, which a reboot changes,
-    and no name or password of a mount's address.
+    The place is the host, the path, and the directory of which disk is found there: when a disk is
+    not mounted, the empty directory below it is another place. A directory that is mounted upon
+    itself, as a sandbox does to make it writable, stays the place that it is. It holds no device
+    number, which a reboot changes, and no name or password of a mount's address.
     """
 
     def __init__(self, path: str) -> None:
@@ -69,7 +70,7 @@ class Tree:
             raise StoreUnavailable("the mount of the store is not known", why="/proc cannot be read") from error
         self.counts_subdirectories = mount.type in _COUNT_SUBDIRECTORIES
         source = _USER.sub("", mount.source)
-        place = f"{host_id()}:{self.path} on {source}:{mount.root} ({mount.type})"
+        place = f"{host_id()}:{self.path} on {source}:{_behind(mount, self.path)} ({mount.type})"
         self.place = os.fsencode(place).decode("utf-8", "backslashreplace")
 
     def close(self) -> None:
@@ -251,6 +252,11 @@ def _mount_of(fd: int) -> Mount:
     with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
         number = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
     return next(mount for mount in _mounts() if mount.id == number)
+
+
+def _behind(mount: Mount, path: str) -> str:
+    """Where a path lies within what is mounted, whichever part of it is mounted."""
+    return os.path.normpath(os.path.join(mount.root, os.path.relpath(path, mount.point)))
 
 
 def _mounts() -> list[Mount]:

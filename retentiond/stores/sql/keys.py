@@ -23,11 +23,11 @@ _WHOLE = range(-(2**63), 2**63)
 
 
 class Keys:
-    """The keys of one table. `any_bytes` says whether the database can look up text that is not UTF-8."""
+    """The keys of one table. `any_bytes`: the database can look up text that is not UTF-8; `whole`: and these numbers."""
 
-    def __init__(self, table: str, kinds: Sequence[Kind], *, any_bytes: bool) -> None:
+    def __init__(self, table: str, kinds: Sequence[Kind], *, any_bytes: bool, whole: range = _WHOLE) -> None:
         self._prefix = _escaped(table) + "/"
-        self._kinds, self._any_bytes = tuple(kinds), any_bytes
+        self._kinds, self._any_bytes, self._whole = tuple(kinds), any_bytes, whole
         self._is_plain = self._kinds == ("integer",) and key_of(self._prefix) == self._prefix
 
     def each(self, rows: Sequence[Sequence[Any]], at: Sequence[int]) -> list[str | None]:
@@ -62,14 +62,19 @@ class Keys:
                 values = [int(key[cut:]) for key in keys]
             except ValueError:
                 values = []
-            if values and keys == [f"{self._prefix}{v}" for v in values] and min(values) in _WHOLE and max(values) in _WHOLE:
+            if (
+                values
+                and keys == [f"{self._prefix}{v}" for v in values]
+                and min(values) in self._whole
+                and max(values) in self._whole
+            ):
                 return [(value,) for value in values]
         return [self.parts(key) for key in keys]
 
     def parts(self, key: str) -> Parts | None:
         """The values that a key names, None where it is no key of this table."""
         if self._is_plain and key.startswith(self._prefix):
-            value = _number(key[len(self._prefix) :])
+            value = _number(key[len(self._prefix) :], self._whole)
             return (value,) if isinstance(value, int) else None
         try:
             raw = raw_of(key)
@@ -78,8 +83,17 @@ class Keys:
         texts = raw[len(self._prefix) :].split(",")
         if not raw.startswith(self._prefix) or len(texts) != len(self._kinds):
             return None
-        parts = tuple(_part(text, kind) for text, kind in zip(texts, self._kinds, strict=True))
+        parts = tuple(_part(text, kind, self._whole) for text, kind in zip(texts, self._kinds, strict=True))
         return parts if self.of(parts) == key else None
+
+
+def table_of(key: str) -> str | None:
+    """The table that a key names a row of; None where it is no key."""
+    try:
+        table, slash, _ = raw_of(key).partition("/")
+    except ValueError:
+        return None
+    return _unescaped(table) if slash else None
 
 
 def is_plain(part: Part) -> bool:
@@ -94,20 +108,22 @@ def _escaped(text: str) -> str:
     return text
 
 
-def _part(text: str, kind: Kind) -> Part:
-    if kind != "text":
-        return _number(text)
+def _part(text: str, kind: Kind, whole: range) -> Part:
+    return _number(text, whole) if kind != "text" else _unescaped(text)
+
+
+def _unescaped(text: str) -> str:
     for character, escape in reversed(_ESCAPES):
         text = text.replace(escape, character)
     return text
 
 
-def _number(text: str) -> Part:
+def _number(text: str, whole: range) -> Part:
     """A whole number in its one spelling; any other text as it is, unescaped."""
     digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and len(digits) < 20 and str(int(text)) == text and int(text) in _WHOLE:
+    if digits.isascii() and digits.isdigit() and len(digits) < 21 and str(int(text)) == text and int(text) in whole:
         return int(text)
-    return _part(text, "text")
+    return _part(text, "text", whole)
 
 
 def is_utf8(text: str) -> bool:

@@ -9,20 +9,19 @@ only the database can judge (CHECK, a parent that must be there), is that row's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from retentiond.core.anonymise import UNIQUE_HASH, Columns, Constant, Hash, Mask, Null, Strategy, Truncate, Unmaskable, column_key
 from retentiond.errors import StoreDenied
-from retentiond.stores.sql.spelling import Clause, fold
-from retentiond.stores.sql.sqlite import ColumnFacts
+from retentiond.stores.sql.database import ColumnFacts
+from retentiond.stores.sql.spelling import Clause, Spelling, fold
 from retentiond.stores.sql.table import Table
 
 _WORDS = {Null: "null", Constant: "a value", Hash: "hash", Truncate: "truncate", Mask: "mask"}
 _LENGTH = re.compile(r"CHAR[A-Z ]*\(\s*(\d+)")
 _NUMBERS = ("INT", "REAL", "FLOA", "DOUB", "NUMERIC", "DECIMAL", "BOOL")
-_IPV4_BITS = 32
 _NO_KEY = b"\0" * 32
 """Any key will do to see whether a value can be hashed."""
 
@@ -37,7 +36,7 @@ class Masked:
 
 
 def masked(
-    table: Table, columns: Columns, facts: dict[str, ColumnFacts], clock: str | None, version: str | None
+    table: Table, columns: Columns, facts: Mapping[str, ColumnFacts], clock: str | None, version: str | None
 ) -> tuple[Masked, ...]:
     """The columns of a rule; `StoreDenied` if one of them cannot be anonymised. `clock` and `version` are columns that count."""
     generated = {fold(name): name for name, fact in facts.items() if fact.generated}
@@ -95,6 +94,8 @@ def _misfits(strategy: Strategy, fact: ColumnFacts) -> Iterator[tuple[str, str]]
     text = not isinstance(strategy, Constant) or isinstance(strategy.value, str)
     if is_number and text:
         yield "it holds numbers, and this makes a text", "write null, or a number"
+    elif fact.strict and isinstance(strategy, Hash | Mask):
+        yield "it holds only values of its type, and this makes another text", "write null, or a value of its type"
     elif isinstance(strategy, Constant) and isinstance(strategy.value, str) and fact.numeric and not _keeps(strategy.value):
         yield "a column of this type would keep it as another number", "write it as the database would"
 
@@ -150,60 +151,13 @@ def became(masks: Sequence[Masked], row: Sequence[Any], wanted: Sequence[Any]) -
     )
 
 
-# Which rows are certainly done, as far as SQLite can tell
+# Which rows are certainly done, as far as the database can tell
 
 
-def certainly_done(columns: Sequence[tuple[str, Strategy]]) -> Clause | None:
+def certainly_done(spelling: Spelling, columns: Sequence[tuple[str, Strategy]]) -> Clause | None:
     """True only of rows whose columns (quoted names) are done, not of all such; None if that cannot be told."""
-    clauses = [_done(column, strategy) for column, strategy in columns]
+    clauses = [spelling.done(column, strategy) for column, strategy in columns]
     told = [clause for clause in clauses if clause is not None]
     if not clauses or len(told) < len(clauses):
         return None
     return Clause(" AND ".join(f"({c.sql})" for c in told), [value for c in told for value in c.values])
-
-
-def _done(column: str, strategy: Strategy) -> Clause | None:
-    if isinstance(strategy, Null):
-        return Clause(f"{column} IS NULL")
-    if isinstance(strategy, Constant):
-        kind = "text" if isinstance(strategy.value, str) else "integer"
-        return Clause(f"typeof({column}) = '{kind}' AND {column} COLLATE BINARY = ?", [strategy.value])
-    formed = _formed(column, strategy)
-    if formed is None:
-        return None
-    plain = f"typeof({column}) = 'text' AND instr({column}, char(0)) = 0"
-    return Clause(f"{column} IS NULL OR ({plain} AND (length({column}) = 0 OR ({formed})))")
-
-
-def _formed(column: str, strategy: Hash | Mask | Truncate) -> str | None:
-    if isinstance(strategy, Hash):
-        return _hashed(column, strategy)
-    return _masked(column, strategy) if isinstance(strategy, Mask) else _cut(column, strategy)
-
-
-def _hashed(column: str, strategy: Hash) -> str:
-    return f"length({column}) = {strategy.length} AND {column} GLOB '#{'[0-9a-f]' * (strategy.length - 1)}'"
-
-
-def _masked(column: str, strategy: Mask) -> str:
-    """ASCII only: what is no UTF-8 is not done."""
-    return f"{column} NOT GLOB '*[^ -~]*' AND length(replace(substr({column}, {strategy.keep + 1}), '*', '')) = 0"
-
-
-def _cut(column: str, strategy: Truncate) -> str | None:
-    if isinstance(strategy.to, int):
-        return _network(column, strategy.to) if strategy.to < _IPV4_BITS else None
-    months = ["01"] if strategy.to == "year" else ["0[1-9]", "1[0-2]"]
-    ends = ["", *(f"[T ]00:00{rest}" for rest in ("", "Z", ":00", ":00Z"))]
-    shapes = [f"[1-9][0-9][0-9][0-9]-{month}-01{end}" for month in months for end in ends]
-    return " OR ".join(f"{column} GLOB '{shape}'" for shape in shapes)
-
-
-def _network(column: str, bits: int) -> str:
-    """An IPv4 address in its one spelling, since JSON knows no leading zeros, with nothing in its last bits."""
-    array = f"'[' || replace({column}, '.', ',') || ']'"
-    parts = [f"json_extract({array}, '$[{n}]')" for n in range(4)]
-    number = " + ".join(f"{part} * {256 ** (3 - n)}" for n, part in enumerate(parts))
-    small = " AND ".join(f"{part} < 256" for part in parts)
-    told = f"json_array_length({array}) = 4 AND {small} AND ({number}) % {2 ** (_IPV4_BITS - bits)} = 0"
-    return f"CASE WHEN {column} GLOB '*[^0-9.]*' OR length({column}) > 15 OR NOT json_valid({array}) THEN 0 ELSE {told} END"

@@ -1,15 +1,16 @@
 """From rows to the columns of a page: keys, revisions, starts, sizes, facts, doubts and holds.
 
-A row is the table's columns, then flags: whether others refer to it, whether it is selected,
+A row is what is read of it, then flags: whether others refer to it, whether it is selected,
 whether each predicate holds it. A revision is the column `version` as text, else (and where that
-is NULL) the first 32 hex digits of the SHA-256 of the row's values in MessagePack, the same in
-every process. A size is the length of that packing: about the bytes of the row's values.
+is NULL) a digest of the row. A database on a server makes digest and size itself, so that only the
+columns that somebody needs travel; SQLite gives whole rows, whose digest is the first 32 hex digits
+of the SHA-256 of their values in MessagePack, the same in every process, and whose size is the
+length of that packing: about the bytes of the values.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from retentiond.core.selector import Predicate
 from retentiond.core.times import read_each
 from retentiond.engine.codec import pack
 from retentiond.engine.ports import OUTSIDE
+from retentiond.stores.sql.database import Rows
 from retentiond.stores.sql.keys import Keys, Parts, is_utf8
 from retentiond.stores.sql.masking import Masked, standing
 from retentiond.stores.sql.statements import Statements
@@ -51,6 +53,7 @@ class Layout:
     zone: ZoneInfo
     fields: Mapping[str, int]
     masks: tuple[Masked, ...] = ()
+    doubt: str = CHILDREN
 
     @property
     def table(self) -> Table:
@@ -59,7 +62,12 @@ class Layout:
     @property
     def width(self) -> int:
         """So many values of a row are data; flags follow."""
-        return len(self.table.columns)
+        return len(self.statements.reads) + 2 * self.digested
+
+    @property
+    def digested(self) -> bool:
+        """Whether the last two values of the data are the row's digest and its size."""
+        return self.statements.spelling.digests
 
     @property
     def told_at(self) -> int | None:
@@ -118,9 +126,12 @@ class Found:
             rest.unseen, rest.unseen_done = self.unseen, self.unseen_done
         return rest
 
-    def take(self, cursor: sqlite3.Cursor, layout: Layout, most: int | None = None) -> Found:
+    def take(self, cursor: Rows, layout: Layout, most: int | None = None) -> Found:
         """Adds the rows of a cursor, at most so many and no more bytes than are held at once (None: all)."""
         number, total = _FIRST, 0
+        if layout.digested:
+            self._take_digested(cursor, layout, most)
+            return self
         with closing(cursor):
             while got := cursor.fetchmany(number if most is None else min(number, most - len(self.rows))):
                 packed = _packed(got, layout.width)
@@ -134,6 +145,17 @@ class Found:
                 if self.full:
                     break
         return self
+
+    def _take_digested(self, cursor: Rows, layout: Layout, most: int | None) -> None:
+        with closing(cursor):
+            got, at = cursor.fetchall(), layout.width - 2
+        digests, version_at = [row[at] for row in got], layout.version_at
+        if version_at is not None:
+            digests = [d if row[version_at] is None else row[version_at] for d, row in zip(digests, got, strict=True)]
+        self.revisions += digests
+        self.sizes += [row[at + 1] for row in got]
+        self.rows += got
+        self.full = most is not None and len(self.rows) >= most
 
     def held(self) -> dict[int, str]:
         """Which rows a hold covers, each with one such hold."""
@@ -154,7 +176,7 @@ def page_of(layout: Layout, found: Found, before: int) -> Page:
     """Rows as a page; `before` is how many were shown before, which numbers the rows without a key."""
     rows = found.rows
     keys = layout.keys.each(rows, layout.key_at)
-    doubts = dict.fromkeys(found.referred(layout), CHILDREN)
+    doubts = dict.fromkeys(found.referred(layout), layout.doubt)
     unnamed = {i: UNNAMED for i, key in enumerate(keys) if key is None} if None in keys else {}
     for i in unnamed:
         keys[i] = layout.keys.unnamed(before + i)
@@ -176,7 +198,7 @@ def page_of(layout: Layout, found: Found, before: int) -> Page:
 def answer_of(layout: Layout, found: Found, asked: Sequence[str], order: Sequence[int | None]) -> Page:
     """Looked-up rows as a page in the order of the keys that were asked for, with gaps for those that are absent."""
     starts, held, referred = layout.starts(found.rows), found.held(), set(found.referred(layout))
-    doubts = {i: CHILDREN for i, n in enumerate(order) if n in referred}
+    doubts = {i: layout.doubt for i, n in enumerate(order) if n in referred}
     done, unclear = standing(layout.masks, found.rows) if layout.masks else (frozenset[int](), dict[int, str]())
     doubts |= {i: unclear[n] for i, n in enumerate(order) if n in unclear}
     told = layout.told_at

@@ -15,15 +15,17 @@ import re
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
+from retentiond.stores.sql.database import ColumnFacts, ForeignKey, Violated
 from retentiond.stores.sql.keys import Kind, is_utf8
-from retentiond.stores.sql.spelling import fold, quoted, quoted_names, without_data
+from retentiond.stores.sql.spelling import Clause, Column, fold, without_data
+from retentiond.stores.sql.spelling_sqlite import SQLITE, quoted_names
 
 if TYPE_CHECKING:
     from sqlalchemy import Inspector
@@ -31,35 +33,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _INSTRUCTIONS = 10_000
 _CACHE = "-65536"
+_WAL = "its journal mode is WAL: looking may leave -wal and -shm files beside it"
 _NEEDS_FOLDER = "the file or its folder does not allow it; a database in WAL mode needs a -shm file beside it, even for looking"
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnFacts:
-    """What the schema says of one column. `unique`: an index over it, alone or with others, allows no two equal rows.
-
-    `refers`: a foreign key. `numeric`: the database turns a text that looks like a number into one.
-    """
-
-    declared: str
-    never_null: bool
-    primary: bool
-    generated: bool
-    unique: bool
-    refers: bool
-    numeric: bool
-
-
-class Violated(StoreDenied):
-    """A constraint or trigger of the database stands against it. `kind` is a fixed word."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(why=kind)
-        self.kind = kind
 
 
 class Sqlite:
     """A connection to one file. Errors of the driver leave it as errors of ours, without data."""
+
+    spelling = SQLITE
+    whole = range(-(2**63), 2**63)
+    clock: datetime | None = None
+    default = "main"
 
     def __init__(self, path: str, *, acting: bool, lock_timeout: float, statement_timeout: float | None) -> None:
         self.path, self.acting = os.path.realpath(path), acting
@@ -82,8 +66,9 @@ class Sqlite:
             if self.acting:
                 self.con.execute("PRAGMA synchronous=FULL")
                 self.con.execute("PRAGMA secure_delete=ON")
-            self.is_utf8 = self.one("PRAGMA encoding") == "UTF-8"
-            self.is_wal = self.one("PRAGMA journal_mode") == "wal"
+            self.any_bytes = self.one("PRAGMA encoding") == "UTF-8"
+            wal = self.one("PRAGMA journal_mode") == "wal"
+            self.notes: tuple[str, ...] = (_WAL,) if wal else ()
             if self.one("PRAGMA foreign_keys") != 1:
                 raise StoreDenied("this SQLite cannot enforce foreign keys", do="use a build without SQLITE_OMIT_FOREIGN_KEY")
         if self._timeout is not None:
@@ -101,6 +86,24 @@ class Sqlite:
         """The first value of a query."""
         row = self.con.execute(sql, values).fetchone()
         return row[0] if row else None
+
+    def rows(self, clause: Clause) -> sqlite3.Cursor:
+        return self.con.execute(*clause)
+
+    def run(self, clause: Clause) -> int:
+        with self.guard():
+            return self.con.execute(*clause).rowcount
+
+    def changes(self) -> int:
+        return self.con.total_changes
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.con.in_transaction
+
+    def named(self, query: str, known: Mapping[str, str]) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        with closing(self.con.execute(f"SELECT * FROM (\n{query}\n)", dict(known))) as cursor:
+            return [column[0] for column in cursor.description], cursor.fetchall()
 
     def read(self, run: Callable[[], T]) -> T:
         """What `run` sees in one read transaction, which ends with it."""
@@ -128,6 +131,9 @@ class Sqlite:
             finally:
                 self._roll_back()
                 self.con.execute("PRAGMA query_only=ON")
+
+    def claim(self, table: str) -> None:
+        """The write lock is the whole database's."""
 
     def _roll_back(self) -> None:
         if self.con.in_transaction:
@@ -178,25 +184,65 @@ class Sqlite:
 
     # What follows is what reflection has to ask SQLite itself.
 
-    def inspector(self) -> Inspector:
+    def _inspector(self) -> Inspector:
         """SQLAlchemy's view of the schema, through this connection."""
         from sqlalchemy import create_engine, inspect
         from sqlalchemy.pool import StaticPool
 
         return inspect(create_engine("sqlite://", creator=lambda: self.con, poolclass=StaticPool))
 
-    def schema_version(self) -> int:
+    def schema_version(self, table: str) -> int:
         """A number that changes with every change of the schema."""
         return int(self.one("PRAGMA schema_version"))
 
-    def is_virtual(self, table: str) -> bool:
-        """Whether a table's rows are made by a module (full-text search, R-tree)."""
-        return bool(self.one("SELECT type <> 'table' FROM pragma_table_list WHERE schema = 'main' AND name = ?", [table]))
+    def forget(self) -> None:
+        """SQLite itself notices."""
 
-    def column_kinds(self, table: str) -> dict[str, Kind | None]:
-        """What each column can hold as part of a key, by its affinity; None where 1 and '1' would be two values."""
-        rows = self.con.execute("SELECT name, upper(type) FROM pragma_table_xinfo(?)", [table])
-        return {name: _kind(declared) for name, declared in rows.fetchall()}
+    def tables(self) -> list[str]:
+        return self._inspector().get_table_names()
+
+    def views(self) -> list[str]:
+        return self._inspector().get_view_names()
+
+    def refuse_table(self, table: str) -> None:
+        if self.one("SELECT type <> 'table' FROM pragma_table_list WHERE schema = 'main' AND name = ?", [table]):
+            raise StoreDenied("a rule's table is virtual", why="its rows are made by a module of the database")
+
+    def source(self, table: str) -> str:
+        return SQLITE.quoted(table)
+
+    def label(self, table: str) -> str:
+        return SQLITE.quoted(table)
+
+    def columns(self, table: str) -> dict[str, Column]:
+        """Each with what it can hold as part of a key, by its affinity; None where 1 and '1' would be two values."""
+        rows = self.con.execute("SELECT name, type FROM pragma_table_xinfo(?)", [table]).fetchall()
+        kinds = {name: Column(_kind(declared.upper()), declared) for name, declared in rows}
+        return {c["name"]: kinds[c["name"]] for c in self._inspector().get_columns(table) if "computed" not in c}
+
+    def primary(self, table: str) -> list[str]:
+        return list(self._inspector().get_pk_constraint(table)["constrained_columns"])
+
+    def foreign_keys(self, table: str) -> Iterable[ForeignKey]:
+        found = self._inspector().get_multi_foreign_keys()
+        for (_, child), keys in found.items():
+            for key in keys:
+                if fold(key["referred_table"]) == fold(table):
+                    columns = key["constrained_columns"]
+                    led = [set(list(index)[: len(columns)]) for index in self.indexes(child, unique=False)]
+                    indexed = set(columns) in led or list(columns) == [self.row_number(child)]
+                    itself = fold(child) == fold(table)
+                    told = self._on_delete(child, columns)
+                    yield ForeignKey(self.source(child), child, columns, key["referred_columns"], indexed, itself, told)
+
+    def _on_delete(self, child: str, columns: Sequence[str]) -> str:
+        """What a foreign key of these columns says; of several the one that changes the row."""
+        wanted = 'SELECT id, "from", on_delete FROM pragma_foreign_key_list(?)'
+        found: dict[int, tuple[set[str], str]] = {}
+        for number, column, told in self.con.execute(wanted, [child]).fetchall():
+            found.setdefault(number, (set(), told))[0].add(fold(column))
+        mine = {told for names, told in found.values() if names == set(map(fold, columns))}
+        return next((told for told in ("SET NULL", "SET DEFAULT", "CASCADE") if told in mine), "")
 
     def never_null(self, table: str) -> set[str]:
         """The columns that cannot be NULL."""
@@ -255,9 +301,9 @@ class Sqlite:
 
     def is_own_collation(self, table: str, column: str, collation: str) -> bool:
         """Whether a column compares by a collation without being told to, as far as `a`, `A` and a blank show."""
-        name = f"{quoted(table)}.{quoted(column)}"
-        own = f"SELECT x = 'A', x = 'a ' FROM (SELECT {name} AS x FROM {quoted(table)} WHERE 0 UNION ALL SELECT 'a')"
-        told = f"SELECT 'a' COLLATE {quoted(collation)} = 'A', 'a' COLLATE {quoted(collation)} = 'a '"
+        name = f"{SQLITE.quoted(table)}.{SQLITE.quoted(column)}"
+        own = f"SELECT x = 'A', x = 'a ' FROM (SELECT {name} AS x FROM {SQLITE.quoted(table)} WHERE 0 UNION ALL SELECT 'a')"
+        told = f"SELECT 'a' COLLATE {SQLITE.quoted(collation)} = 'A', 'a' COLLATE {SQLITE.quoted(collation)} = 'a '"
         return bool(self.con.execute(own).fetchone() == self.con.execute(told).fetchone())
 
     def row_id(self, table: str) -> str | None:
@@ -280,22 +326,22 @@ class Sqlite:
         """
         self._refuse_names(text, table)
         for form in (f"(\n{text}\n)", f"\n{text}\n"):
-            self._explain(f"SELECT 1 FROM {quoted(table)} WHERE {form}")
+            self._explain(f"SELECT 1 FROM {SQLITE.quoted(table)} WHERE {form}")
 
-    def refuse_query(self, query: str) -> None:
-        """Raises `StoreDenied` unless a text is one query, without parameters.
+    def refuse_query(self, query: str, values: Mapping[str, str]) -> None:
+        """Raises `StoreDenied` unless a text is one query, without other parameters than these.
 
         As a derived table first: some pragmas take effect even when they are only explained.
         """
         self._refuse_names(query, None)
         for form in (f"SELECT 1 FROM (\n{query}\n) WHERE 1", query):
-            self._explain(form)
+            self._explain(form, values)
 
-    def _explain(self, statement: str) -> None:
+    def _explain(self, statement: str, values: Mapping[str, str] | None = None) -> None:
         with self.guard():
             if "\0" in statement or not is_utf8(statement):
                 raise StoreDenied("the database does not accept a statement", why="it is no SQL")
-            self.con.execute("EXPLAIN " + statement).close()
+            self.con.execute("EXPLAIN " + statement, dict(values or {})).close()
 
     def _refuse_names(self, text: str, table: str | None) -> None:
         used = quoted_names(text)

@@ -2,6 +2,9 @@
 
 Columns stand with their table before them: alone in double quotes, SQLite would take a name that
 it does not know for a text. The operator's condition sees the one table and nothing else.
+
+A row that is read begins with the expressions of `reads`, then (where the database makes them) its
+digest and its size; flags follow.
 """
 
 from __future__ import annotations
@@ -10,43 +13,46 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from retentiond.stores.sql.keys import Parts
-from retentiond.stores.sql.spelling import Clause, among, beyond, bound, flag, held_flag, joined, quoted, told
+from retentiond.stores.sql.spelling import Clause, KeyPart, Spelling, joined
 from retentiond.stores.sql.table import KeyColumn, Reference, Table
 
-_CHILD = quoted("retentiond child")
-_NEW = quoted("retentiond new")
-_PARAMETERS = 30_000
-"""SQLite takes 32,766 in one statement."""
+_CHILD = "retentiond child"
+_PARENT = "retentiond parent"
 
 
 class Statements:
     """A table's statements for one condition (None: all its rows)."""
 
-    def __init__(self, table: Table, where: str | None) -> None:
-        self.table, self.where = table, where
-        self._name = quoted(table.name)
-        self._columns = ", ".join(self.column(name) for name in table.columns)
-        self._key = [self._key_column(column) for column in table.key]
+    def __init__(self, table: Table, where: str | None, spelling: Spelling, reads: Sequence[str]) -> None:
+        self.table, self.where, self.spelling, self.reads = table, where, spelling, reads
+        self._source = table.source
+        self._name = table.label
+        self._key = [self._key_part(column) for column in table.key]
         self._nullable = [self.column(c.name) for c in table.key if c.nullable]
         self._referred = [self._refers(r) for r in table.references]
-        self._told = None if where is None else told(where)
+        self._told = None if where is None else spelling.told(where)
+        self._digest, shown = "", list(reads)
+        if spelling.digests:
+            self._digest, size = spelling.digest({self.column(n): c for n, c in table.spelled.items()})
+            shown += [self._digest, size]
+        self._columns = ", ".join(shown)
 
     def column(self, name: str) -> str:
         """A column of the table, beyond doubt."""
-        return f"{self._name}.{quoted(name)}"
+        return f"{self._name}.{self.spelling.quoted(name)}"
 
     def page(self, after: Parts | None, leave: Sequence[Clause], predicates: Iterable[str], limit: int) -> Clause:
         """Rows after a key, in key order, with their flags; those of which one of `leave` is true are left out."""
         shown = [Clause(f"({clause.sql}) IS NOT TRUE", clause.values) for clause in leave]
         wanted = joined([*self._walk(after, None), *shown])
-        order = ", ".join(self._key)
+        order = ", ".join(part.sql for part in self._key)
         return Clause(f"{self._select(predicates, where=False)} WHERE {wanted.sql} ORDER BY {order} LIMIT {limit}", wanted.values)
 
     def count(self, after: Parts | None, last: Parts | None, done: Clause | None) -> Clause:
         """How many rows there are from beyond one key up to another, and of how many `done` is true."""
         wanted = joined(self._walk(after, last))
         finished = Clause("0") if done is None else Clause(f"count(CASE WHEN {done.sql} THEN 1 END)", done.values)
-        select = f"SELECT count(*), {finished.sql} FROM {self._name}"
+        select = f"SELECT count(*), {finished.sql} FROM {self._source}"
         return Clause(f"{select} WHERE {wanted.sql}", [*finished.values, *wanted.values])
 
     def unnamed(self, after: int | None, predicates: Iterable[str], limit: int) -> Clause | None:
@@ -55,82 +61,101 @@ class Statements:
             return None
         row_id = f"{self._name}.{self.table.row_id}"
         null = Clause("(" + " OR ".join(f"{column} IS NULL" for column in self._nullable) + ")")
-        wanted = joined([None if after is None else Clause(f"{row_id} > ?", [after]), null, self._told])
+        wanted = joined([None if after is None else Clause(f"{row_id} > {self.spelling.mark}", [after]), null, self._told])
         select = self._select(predicates, where=False, more=[row_id])
         return Clause(f"{select} WHERE {wanted.sql} ORDER BY {row_id} LIMIT {limit}", wanted.values)
 
     def named(self, keys: Sequence[Parts]) -> list[Clause]:
         """Conditions that together mean exactly the rows of some keys."""
-        return among(self._key, keys)
+        return self.spelling.among(self._key, keys)
+
+    def values(self, parts: Parts) -> Clause:
+        """The values of a key alone, as the types of its columns."""
+        return Clause("SELECT " + ", ".join(part.given.format(self.spelling.mark) for part in self._key), parts)
 
     def lookup(self, named: Clause, predicates: Iterable[str]) -> Clause:
         """Named rows, in any order, with their flags."""
         return Clause(f"{self._select(predicates, where=True)} WHERE {named.sql}", named.values)
 
+    def referring(self, reference: Reference, parent: Table, keys: Sequence[Parts], limit: int) -> list[Clause]:
+        """Rows of this table, selected or not, that refer to rows of `parent`; the key of the row referred to comes last."""
+        alias = self.spelling.quoted(_PARENT)
+        theirs = {name: f"{alias}.{self.spelling.quoted(name)}" for name in parent.columns}
+        pairs = zip(reference.referred, reference.columns, strict=True)
+        meet = " AND ".join(f"{theirs[name]} = {self.column(mine)}" for name, mine in pairs)
+        key = [theirs[c.name] if c.collation is None else f"{theirs[c.name]} COLLATE {self.spelling.quoted(c.collation)}"
+               for c in parent.key]  # fmt: skip
+        parts = [KeyPart(sql, parent.spelled[c.name].given) for sql, c in zip(key, parent.key, strict=True)]
+        more = [parent.spelled[c.name].read.format(theirs[c.name]) for c in parent.key]
+        select = f"{self._select((), where=False, more=more)} JOIN {parent.source} AS {alias} ON {meet}"
+        named = self.spelling.among(parts, keys)
+        return [Clause(f"{select} WHERE {clause.sql} LIMIT {limit}", clause.values) for clause in named]
+
+    def lock(self, named: Clause) -> Clause | None:
+        """Locks the named rows against everybody else, and those that would refer to them; None where all is locked."""
+        locks = self.spelling.locks
+        locked = f"SELECT 1 FROM {self._source} WHERE {named.sql}{locks}"
+        return Clause(f"SELECT count(*) FROM ({locked}) AS x", named.values) if locks else None
+
     def delete(self, named: Clause, predicates: Iterable[str]) -> Clause:
         """Lets those of the named rows go that meet the condition and that no predicate holds."""
-        wanted = joined([named, self._told, *(Clause(f"{held_flag(p)} = 0") for p in predicates)])
-        return Clause(f"DELETE FROM {self._name} WHERE {wanted.sql}", wanted.values)
+        wanted = joined([named, self._still(predicates)])
+        return Clause(f"DELETE FROM {self._source} WHERE {wanted.sql}", wanted.values)
+
+    def delete_planned(self, keys: Sequence[Parts], revisions: Sequence[str], predicates: Iterable[str]) -> list[Clause]:
+        """Lets those rows go that have just these digests, meet the condition and that no predicate holds."""
+        still = self._still(predicates)
+        planned = self.spelling.planned(self._source, self._key, self._digest, keys, revisions)
+        return [joined([each, still]) if still else each for each in planned]
 
     def update(
         self, columns: Sequence[str], rows: Sequence[tuple[Parts, Sequence[Any]]], predicates: Sequence[str]
     ) -> list[Clause]:
-        """Gives columns of rows their own values, where the condition holds and no predicate does; some rows each.
-
-        The values are the outer loop, and each looks its row up in the index of the key. The
-        operator's texts see the table alone, in a query of their own.
-        """
-        size = max(1, _PARAMETERS // (len(self._key) + len(columns)))
-        return [self._update(columns, rows[n : n + size], predicates) for n in range(0, len(rows), size)]
-
-    def _update(self, columns: Sequence[str], rows: Sequence[tuple[Parts, Sequence[Any]]], predicates: Sequence[str]) -> Clause:
-        keys = [f"{_NEW}.{quoted(f'key {n}')}" for n in range(len(self._key))]
-        values = [f"{_NEW}.{quoted(f'value {n}')}" for n in range(len(columns))]
-        each = [joined((bound(v) for v in (*parts, *new)), ", ") for parts, new in rows]
-        listed = joined((Clause(f"({row.sql})", row.values) for row in each), ", ")
-        named = ", ".join(f"column{n} AS {name.partition('.')[2]}" for n, name in enumerate((*keys, *values), 1))
-        same = " AND ".join(f"{mine} = {key}" for mine, key in zip(self._key, keys, strict=True))
-        still = joined([Clause(same), self._told, *(Clause(f"{held_flag(p)} = 0") for p in predicates)])
-        sets = ", ".join(f"{quoted(c)} = {v}" for c, v in zip(columns, values, strict=True))
-        return Clause(
-            f"UPDATE {self._name} SET {sets} FROM (SELECT {named} FROM (VALUES {listed.sql})) AS {_NEW}"
-            f" WHERE {same} AND EXISTS (SELECT 1 FROM {self._name} WHERE {still.sql})",
-            [*listed.values, *still.values],
-        )
+        """Gives columns of rows their own values, where the condition holds and no predicate does; some rows each."""
+        sets = [(name, self.table.spelled[name]) for name in columns]
+        return self.spelling.update(self._source, self._key, sets, rows, self._still(predicates) or Clause(""))
 
     def left(self, named: Clause) -> Clause:
         """How many of the named rows there are."""
-        return Clause(f"SELECT count(*) FROM {self._name} WHERE {named.sql}", named.values)
+        return Clause(f"SELECT count(*) FROM {self._source} WHERE {named.sql}", named.values)
+
+    def _still(self, predicates: Iterable[str]) -> Clause | None:
+        told = joined([self._told, *(Clause(f"{self.spelling.held_flag(p)} = 0") for p in predicates)])
+        return told if told.sql else None
 
     def _select(self, predicates: Iterable[str], *, where: bool, more: Sequence[str] = ()) -> str:
-        """Every column; then whether others refer to the row; whether it is selected; whether each predicate holds it."""
+        """What is read; then whether others refer to the row; whether it is selected; whether each predicate holds it."""
         flags = [f"CASE WHEN {' OR '.join(self._referred)} THEN 1 ELSE 0 END"] if self._referred else []
         if where and self.where is not None:
-            flags.append(flag(self.where))
-        return f"SELECT {', '.join([self._columns, *flags, *map(held_flag, predicates), *more])} FROM {self._name}"
+            flags.append(self.spelling.flag(self.where))
+        return (
+            f"SELECT {', '.join([self._columns, *flags, *map(self.spelling.held_flag, predicates), *more])} FROM {self._source}"
+        )
 
     def _walk(self, after: Parts | None, last: Parts | None) -> list[Clause]:
-        clauses = [Clause(f"{column} IS NOT NULL") for column in self._nullable] or [Clause("1")]
+        clauses = [Clause(f"{column} IS NOT NULL") for column in self._nullable] or [Clause("1 = 1")]
         if after is not None:
-            clauses.append(beyond(self._key, ">", after))
+            clauses.append(self.spelling.beyond(self._key, ">", after))
         if last is not None:
-            clauses.append(beyond(self._key, "<=", last))
+            clauses.append(self.spelling.beyond(self._key, "<=", last))
         return [*clauses, self._told] if self._told else clauses
 
-    def _key_column(self, column: KeyColumn) -> str:
+    def _key_part(self, column: KeyColumn) -> KeyPart:
         name = self.column(column.name)
-        return name if column.collation is None else f"{name} COLLATE {quoted(column.collation)}"
+        collated = name if column.collation is None else f"{name} COLLATE {self.spelling.quoted(column.collation)}"
+        return KeyPart(collated, self.table.spelled[column.name].given)
 
     def _refers(self, reference: Reference) -> str:
         """Whether a row of `reference` refers to the row. A row that refers to itself is no other row.
 
         The parent's column stands first, so that its collation decides, as for a foreign key.
         """
-        theirs = [f"{_CHILD}.{quoted(name)}" for name in reference.columns]
+        child = self.spelling.quoted(_CHILD)
+        theirs = [f"{child}.{self.spelling.quoted(name)}" for name in reference.columns]
         mine = [self.column(name) for name in reference.referred]
-        others = f"FROM {quoted(reference.table)} AS {_CHILD} WHERE 1"
+        others = f"FROM {reference.source} AS {child} WHERE 1 = 1"
         if reference.itself:
-            own = [f"{_CHILD}.{quoted(name)}" for name in reference.referred]
+            own = [f"{child}.{self.spelling.quoted(name)}" for name in reference.referred]
             pairs = " AND ".join(f"{o} = {t}" for o, t in zip(own, theirs, strict=True))
             others += f" AND ({pairs}) IS NOT TRUE"
         if reference.indexed:

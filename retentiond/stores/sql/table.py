@@ -2,25 +2,26 @@
 
 A rule's table needs a key that names each row: the primary key, or a unique and not-null set of
 columns that the rule names. Who refers to its rows is read from the live foreign keys of all
-tables, whatever their ON DELETE says: what a cascade would take along is in nobody's plan.
+tables, whatever their ON DELETE says: a cascade takes along nothing that is in nobody's plan.
+
+Rows that refer to a row keep it, or go with it. They go only where the rule says so (`children`),
+their rows have names, no rule of its own speaks for their table, and, unless the rule names the
+table, the database would not keep them by taking their reference away (ON DELETE SET NULL).
 """
 
 from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from retentiond.core.policy import TableSelection
 from retentiond.errors import StoreDenied
+from retentiond.stores.sql.database import Database, ForeignKey
 from retentiond.stores.sql.keys import Kind
-from retentiond.stores.sql.spelling import fold, quoted
-from retentiond.stores.sql.sqlite import Sqlite
-
-if TYPE_CHECKING:
-    from sqlalchemy import Inspector
+from retentiond.stores.sql.spelling import Column, Spelling, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class KeyColumn:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Columns of a table whose values refer to rows of the rule's table, by some of its columns."""
+    """Columns of a table whose values refer to rows of the rule's table, by some of its columns. `source` is its SQL."""
 
+    source: str
     table: str
     columns: tuple[str, ...]
     referred: tuple[str, ...]
@@ -48,63 +50,73 @@ class Reference:
 class Table:
     """A table as the schema of some version describes it. `columns` leaves generated ones out.
 
-    `row_id` is a name for the row id, which only walks rows whose key is NULL. `quiet` says that
-    the database has no triggers at all.
+    `name` is that of its keys, `source` its SQL in a FROM and `label` before a column. `row_id` is a
+    name for the row id, which only walks rows whose key is NULL. `quiet` says that the database has
+    no triggers at all. Rows of `references` keep the row that they refer to, rows of `follows` go first.
     """
 
-    version: int
+    version: Any
     name: str
+    source: str
+    label: str
     columns: tuple[str, ...]
+    spelled: Mapping[str, Column]
     key: tuple[KeyColumn, ...]
     references: tuple[Reference, ...]
     row_id: str | None
     quiet: bool
+    follows: tuple[Reference, ...] = ()
 
     def column(self, name: str, what: str) -> int:
         """The position of a column; `StoreDenied` with a suggestion if there is none."""
-        return self.columns.index(_found(name, self.columns, what))
+        return self.columns.index(self.named(name, what))
+
+    def named(self, name: str, what: str) -> str:
+        """A column as the schema spells it; `StoreDenied` with a suggestion if there is none."""
+        return _found(name, self.columns, what)
 
 
-def reflected(database: Sqlite, selection: TableSelection) -> Table:
+def reflected(database: Database, selection: TableSelection) -> Table:
     """The selection's table; `StoreDenied` if its rows cannot be named or let go one by one."""
-    if selection.children != "forbid":
-        raise StoreDenied("children other than `forbid` are not in this version", do="leave `children` out")
-    version = database.schema_version()
     with database.guard(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SQLAlchemy warns of what it cannot reflect; only what is asked for matters
-        return _reflected(database, selection, version)
+        return _reflected(database, selection)
 
 
-def leads_an_index(database: Sqlite, table: str, column: str) -> bool:
+def leads_an_index(database: Database, table: str, column: str) -> bool:
     """Whether some index begins with a column."""
     first = [next(iter(index)) for index in database.indexes(table, unique=False)]
     return column in first or column == database.row_number(table)
 
 
-def _reflected(database: Sqlite, selection: TableSelection, version: int) -> Table:
-    inspector = database.inspector()
-    name = _table_name(database, inspector, selection.table)
-    columns = tuple(c["name"] for c in inspector.get_columns(name) if "computed" not in c)
+def _reflected(database: Database, selection: TableSelection) -> Table:
+    name = _table_name(database, selection.table)
+    version = database.schema_version(name)
+    spelled = database.columns(name)
+    columns = tuple(spelled)
+    references = [(_reference(database, name, key), _follows(database, selection, key)) for key in database.foreign_keys(name)]
     return Table(
         version=version,
         name=name,
+        source=database.source(name),
+        label=database.label(name),
         columns=columns,
-        key=_key(database, inspector, name, [_found(k, columns, "key") for k in selection.key]),
-        references=tuple(_references(database, inspector, name)),
+        spelled=spelled,
+        key=_key(database, name, spelled, [_found(k, columns, "key") for k in selection.key]),
+        references=tuple(reference for reference, follows in references if not follows),
         row_id=database.row_id(name),
         quiet=not database.triggers(),
+        follows=tuple(reference for reference, follows in references if follows),
     )
 
 
-def _table_name(database: Sqlite, inspector: Inspector, asked: str) -> str:
-    tables = inspector.get_table_names()
-    plain = asked.removeprefix("main.") if asked not in tables else asked
-    views = inspector.get_view_names()
-    if fold(plain) in map(fold, views):
+def _table_name(database: Database, asked: str) -> str:
+    tables = database.tables()
+    plain = asked.removeprefix(database.default + ".") if asked not in tables else asked
+    if fold(plain) in map(fold, database.views()):
         raise StoreDenied("a rule's table is a view", why="rows of a view cannot be let go", do="name the table behind it")
     name = _found(plain, tables, "table")
-    if database.is_virtual(name):
-        raise StoreDenied("a rule's table is virtual", why="its rows are made by a module of the database")
+    database.refuse_table(name)
     return name
 
 
@@ -122,10 +134,10 @@ def _found(asked: str, names: Iterable[str], what: str) -> str:
     raise StoreDenied(f"there is no {thing} {asked}", why=f"it is named as the {what}" if thing == "column" else "", do=do)
 
 
-def _key(database: Sqlite, inspector: Inspector, table: str, asked: Sequence[str]) -> tuple[KeyColumn, ...]:
-    primary: list[str] = inspector.get_pk_constraint(table)["constrained_columns"]
+def _key(database: Database, table: str, spelled: Mapping[str, Column], asked: Sequence[str]) -> tuple[KeyColumn, ...]:
+    primary = database.primary(table)
     number, never_null = database.row_number(table), database.never_null(table)
-    names = list(asked) or primary
+    names = list(asked) or list(primary)
     if not names:
         raise StoreDenied(
             f"the table {table} has no primary key", why="its rows have no names", do="name a unique, not-null set as `key`"
@@ -135,40 +147,49 @@ def _key(database: Sqlite, inspector: Inspector, table: str, asked: Sequence[str
         raise StoreDenied(f"the key of {table} is not unique", do="name the columns of a unique index or of the primary key")
     if set(names) != set(primary) and not set(names) <= never_null:
         raise StoreDenied(f"the key of {table} may be NULL", do="name columns that are NOT NULL")
-    kinds = database.column_kinds(table)
     collations = {n: c for n, c in (unique[0] if unique else {}).items() if not database.is_own_collation(table, n, c)}
-    return tuple(_key_column(n, kinds[n], n == number, collations.get(n), n not in never_null) for n in names)
+    return tuple(_key_column(n, spelled[n], n == number, collations.get(n), n not in never_null) for n in names)
 
 
-def _key_column(name: str, kind: Kind | None, is_number: bool, collation: str | None, nullable: bool) -> KeyColumn:
-    if kind is None:
+def _key_column(name: str, column: Column, is_number: bool, collation: str | None, nullable: bool) -> KeyColumn:
+    if column.kind is None:
         raise StoreDenied(
             f"the key column {name} has no type for whole numbers or texts",
             why="1 and '1' would be two rows with one name, or a fraction has many spellings",
             do="name other columns as `key`",
         )
-    return KeyColumn(name, "integer" if is_number else kind, collation, nullable)
+    return KeyColumn(name, "integer" if is_number else column.kind, collation, nullable)
 
 
-def _references(database: Sqlite, inspector: Inspector, table: str) -> Iterable[Reference]:
-    columns = [c["name"] for c in inspector.get_columns(table)]
-    primary = inspector.get_pk_constraint(table)["constrained_columns"]
-    for (_, child), keys in inspector.get_multi_foreign_keys().items():
-        for key in keys:
-            if fold(key["referred_table"]) == fold(table):
-                referred = [_found(name, columns, "referred column") for name in key["referred_columns"] or primary]
-                yield _reference(database, child, key["constrained_columns"], referred, table)
+def _reference(database: Database, table: str, key: ForeignKey) -> Reference:
+    columns, primary = list(database.columns(table)), database.primary(table)
+    referred = [_found(name, columns, "referred column") for name in key.referred or primary]
+    if len(key.columns) != len(referred):
+        raise StoreDenied(f"a foreign key of {key.table} does not match the key of {table}", do="correct the schema")
+    return Reference(key.source, key.table, tuple(key.columns), tuple(referred), key.indexed, key.itself)
 
 
-def _reference(database: Sqlite, child: str, columns: Sequence[str], referred: Sequence[str], table: str) -> Reference:
-    if len(columns) != len(referred):
-        raise StoreDenied(f"a foreign key of {child} does not match the key of {table}", do="correct the schema")
-    led = [set(list(index)[: len(columns)]) for index in database.indexes(child, unique=False)]
-    indexed = set(columns) in led or list(columns) == [database.row_number(child)]
-    return Reference(child, tuple(columns), tuple(referred), indexed, fold(child) == fold(table))
+def _follows(database: Database, selection: TableSelection, key: ForeignKey) -> bool:
+    """Whether the rows that refer by a foreign key go with the row that they refer to."""
+    children = selection.children
+    if children == "forbid" or _is_among(database, key.table, selection.apart):
+        return False
+    named = children != "reflect" and _is_among(database, key.table, children)
+    if not named and (children != "reflect" or key.on_delete in ("SET NULL", "SET DEFAULT")):
+        return False
+    try:
+        _key(database, _table_name(database, key.table), database.columns(key.table), ())
+    except StoreDenied:
+        return False
+    return True
 
 
-def index_statement(table: str, columns: Sequence[str]) -> str:
+def _is_among(database: Database, table: str, names: Iterable[str]) -> bool:
+    """Whether a table is one of those that somebody has named, as loosely as the database might take it."""
+    return fold(table) in {fold(name.removeprefix(database.default + ".")) for name in names}
+
+
+def index_statement(spelling: Spelling, source: str, columns: Sequence[str]) -> str:
     """The statement that would index some columns."""
-    name = "_".join(("ix", table, *columns))
-    return f"CREATE INDEX {quoted(name)} ON {quoted(table)} ({', '.join(map(quoted, columns))})"
+    name = "_".join(("ix", source.rpartition(".")[2].strip('"`'), *columns))
+    return f"CREATE INDEX {spelling.quoted(name)} ON {source} ({', '.join(map(spelling.quoted, columns))})"

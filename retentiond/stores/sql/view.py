@@ -7,39 +7,39 @@ come or go elsewhere while a scan runs are met as they are when the scan gets th
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from retentiond.core.item import Page
-from retentiond.core.policy import Start, TableSelection
+from retentiond.core.item import Kin, Page
+from retentiond.core.period import EARLIEST
 from retentiond.core.selector import Predicate
-from retentiond.engine.ports import PAGE, Scope, Traits
+from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
 from retentiond.errors import StoreDenied
-from retentiond.stores.sql.keys import Keys, Parts
-from retentiond.stores.sql.masking import Masked, certainly_done, masked
+from retentiond.stores.sql.closure import goes_with_kin, kin_layouts, kin_scope
+from retentiond.stores.sql.database import Database, NoSuchValue
+from retentiond.stores.sql.keys import Parts, table_of
+from retentiond.stores.sql.kin import Families
+from retentiond.stores.sql.layout import laid_out
+from retentiond.stores.sql.masking import certainly_done
 from retentiond.stores.sql.reading import Found, Layout, answer_of, page_of
-from retentiond.stores.sql.spelling import Clause, quoted, waiting
-from retentiond.stores.sql.sqlite import Sqlite
-from retentiond.stores.sql.statements import Statements
-from retentiond.stores.sql.table import Table, index_statement, leads_an_index, reflected
+from retentiond.stores.sql.spelling import Clause
+from retentiond.stores.sql.table import index_statement, leads_an_index
 
 _FETCH = 5 * PAGE
-_ASKED = quoted("retentiond asked")
+_NO_COLUMN = "it names a column that is not there"
+_NO_CONDITION = "it is no condition that the database understands"
+_ASKED = "retentiond asked"
 Run = Callable[[Sequence[Predicate]], Found]
 Transaction = Callable[[Callable[[], Found]], Found]
 
 
 class SqlView:
-    """The tables of one SQLite database, to be looked at."""
+    """The tables of one database, to be looked at."""
 
-    def __init__(self, database: Sqlite) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
-        notes = ("its journal mode is WAL: looking may leave -wal and -shm files beside it",) if database.is_wal else ()
-        self._traits = Traits(atomic=True, batch=PAGE, notes=notes)
+        self._traits = Traits(atomic=True, batch=PAGE, notes=database.notes, clock=database.clock)
         self._layouts: dict[Any, Layout] = {}
 
     @property
@@ -66,43 +66,100 @@ class SqlView:
         layout = self.layout(scope)
         wanted = layout.keys.parts_of(keys)
         found = self.looked_up(layout, scope.predicates, wanted, self.database.read)
+        page = answer_of(layout, found, keys, layout.order(found.rows, wanted))
+        strange = [i for i, parts in enumerate(wanted) if parts is None] if goes_with_kin(scope) else []
+        return self._with_kin(scope, page, strange) if strange else page
+
+    def _with_kin(self, scope: Scope, page: Page, positions: Sequence[int]) -> Page:
+        """The page with rows of other tables, which the rule does not select."""
+        tables: dict[str, list[int]] = {}
+        for i in positions:
+            table = table_of(page.keys[i])
+            if table is not None:
+                tables.setdefault(table, []).append(i)
+        known = set(self.database.tables())
+        revisions, sizes, doubts = list(page.revisions), list(page.sizes), dict(page.doubts)
+        for table, at in tables.items():
+            if table not in known:
+                continue
+            layout = self.layout(kin_scope(scope, "", table))
+            found = self.probe_all(layout, [page.keys[i] for i in at])
+            for i, revision, size in zip(at, found.revisions, found.sizes, strict=True):
+                revisions[i], sizes[i] = revision, size
+                if revision is not None:
+                    doubts[i] = OUTSIDE
+        return replace(page, revisions=revisions, sizes=sizes, doubts=doubts)
+
+    def probe_all(self, layout: Layout, keys: Sequence[str]) -> Page:
+        """These rows as they are now, whatever holds cover them."""
+        wanted = layout.keys.parts_of(keys)
+        found = self.looked_up(layout, (), wanted, self.database.read)
         return answer_of(layout, found, keys, layout.order(found.rows, wanted))
+
+    def families(self, scope: Scope, keys: Sequence[str], taken: Container[str]) -> Iterator[Sequence[Kin] | str]:
+        yield from Families(self, scope).of(keys, taken)
+
+    def askable(self, layout: Layout, predicates: Iterable[Predicate]) -> list[Predicate]:
+        """The predicates that are a condition on a table; the others say nothing about its rows."""
+        return _parted(predicates, lambda p: self.database.refuse_text(layout.table.name, p.sql))[0]
+
+    def unaskable(self, scope: Scope) -> Mapping[str, str]:
+        """The predicates of a scope that are no condition on its table, by hold, each with why."""
+        table, found = self.layout(scope).table.name, dict[str, str]()
+        for predicate in scope.predicates:
+            try:
+                self.database.refuse_text(table, predicate.sql)
+            except StoreDenied as error:
+                found[predicate.hold] = _NO_COLUMN if "column" in f"{error.what} {error.why}" else _NO_CONDITION
+        return found
 
     def ask(self, query: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Rows (subject as text, at as the database holds it) of an event's query for these subjects."""
-        text = query.strip().rstrip(";")
-        self.database.refuse_query(text)
-        subject = f"CAST({_ASKED}.subject AS TEXT)"
-        statement = (
-            f"SELECT {subject}, {_ASKED}.at FROM (\n{text}\n) AS {_ASKED} WHERE {subject} IN (SELECT value FROM json_each(?))"
+        text = self._one_query(query, {})
+        spelling = self.database.spelling
+        asked = spelling.quoted(_ASKED)
+        subject = spelling.as_text(f"{asked}.subject")
+        wanted = spelling.within(subject, list(subjects))
+        clause = Clause(
+            f"SELECT {subject}, {asked}.at FROM (\n{spelling.literal(text)}\n) AS {asked} WHERE {wanted.sql}", wanted.values
         )
-        wanted = json.dumps(list(subjects), ensure_ascii=False)
-        yield from self.database.read(lambda: self.database.con.execute(statement, [wanted]).fetchall())
+        yield from (tuple(row) for row in self.database.read(lambda: self.database.rows(clause).fetchall()))
 
     def identify(self, query: str, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """(column, value as text) of every row of an identity's query; NULL names nobody."""
+        text = self._one_query(query, known)
+
+        names, rows = self.database.read(lambda: self.database.named(text, known))
+        yield from ((n, str(v)) for row in rows for n, v in zip(names, row, strict=True) if v is not None)
+
+    def _one_query(self, query: str, values: Mapping[str, str]) -> str:
+        """The text of somebody's query, to stand in parentheses; `StoreDenied` unless it is one, and only looks."""
         text = query.strip().rstrip(";")
-
-        def run() -> list[tuple[str, str]]:
-            with closing(self.database.con.execute(f"SELECT * FROM (\n{text}\n)", dict(known))) as cursor:
-                names = [column[0] for column in cursor.description]
-                return [(n, str(v)) for row in cursor for n, v in zip(names, row, strict=True) if v is not None]
-
-        yield from self.database.read(run)
+        self.database.refuse_query(text, values)
+        return text
 
     def warnings(self, scope: Scope) -> Sequence[str]:
         layout = self.layout(scope)
-        return list(_warnings(self.database, layout))
+        found = list(_warnings(self.database, layout))
+        if goes_with_kin(scope):
+            found += _about_kin(self.database, layout, kin_layouts(self.layout, scope))
+        return found
 
-    def layout(self, scope: Scope) -> Layout:
-        """How a scope's rows are read, from the schema as it is now; `StoreDenied` if they cannot be."""
+    def layout(self, scope: Scope, *, checked: bool = True) -> Layout:
+        """How a scope's rows are read, from the schema as it is now (if `checked`); `StoreDenied` if they cannot be."""
         name = (scope.selection, scope.start, scope.fields, scope.columns)
         known = self._layouts.get(name)
-        with self.database.guard():
-            version = self.database.schema_version()
-        if known is None or known.table.version != version:
-            known = self._layouts[name] = _laid_out(self.database, scope)
+        if known is not None and checked and self.is_stale(known):
+            self.database.forget()
+            known = None
+        if known is None:
+            known = self._layouts[name] = laid_out(self.database, scope)
         return known
+
+    def is_stale(self, layout: Layout) -> bool:
+        """Whether the schema has changed since."""
+        with self.database.guard():
+            return bool(self.database.schema_version(layout.table.name) != layout.table.version)
 
     def looked_up(
         self, layout: Layout, predicates: Iterable[Predicate], keys: Sequence[Parts | None], transaction: Transaction
@@ -114,10 +171,28 @@ class SqlView:
             found = Found(held_at=layout.held_at(looked_up=True))
             for each in named:
                 clause = layout.statements.lookup(each, [p.sql for p in asked])
-                found.take(self.database.con.execute(*clause), layout)
+                found.take(self.database.rows(clause), layout)
             return found
 
-        return self._asking(layout, predicates, lambda asked: transaction(lambda: run(asked)))
+        try:
+            return self._asking(layout, predicates, lambda asked: transaction(lambda: run(asked)))
+        except NoSuchValue:
+            sound = self.sound(layout, keys)
+            if sound == list(keys):
+                raise
+            return self.looked_up(layout, predicates, sound, transaction)
+
+    def sound(self, layout: Layout, keys: Sequence[Parts | None]) -> list[Parts | None]:
+        """Keys whose values are of the types of their columns; None for the others, which no row can have."""
+        return [parts if parts is not None and self._is_sound(layout, parts) else None for parts in keys]
+
+    def _is_sound(self, layout: Layout, parts: Parts) -> bool:
+        clause = layout.statements.values(parts)
+        try:
+            self.database.within(lambda: self.database.rows(clause).close())
+        except NoSuchValue:
+            return False
+        return True
 
     def _in_key_order(self, layout: Layout, scope: Scope) -> Iterator[Found]:
         """Every row that has a key and is not left out, some thousand at a time, with the number of those left out."""
@@ -127,10 +202,10 @@ class SqlView:
 
         def run(asked: Sequence[Predicate]) -> Found:
             clause = statements.page(after, leave, [p.sql for p in asked], _FETCH)
-            found = Found(held_at=layout.held_at()).take(self.database.con.execute(*clause), layout, _FETCH)
+            found = Found(held_at=layout.held_at()).take(self.database.rows(clause), layout, _FETCH)
             if leave:
                 last = layout.parts(found.rows[-1]) if found.full else None
-                total, found.unseen_done = self.database.con.execute(*statements.count(after, last, done)).fetchone()
+                total, found.unseen_done = self.database.rows(statements.count(after, last, done)).fetchall()[0]
                 found.unseen = total - found.unseen_done - len(found.rows)
             return found
 
@@ -148,7 +223,7 @@ class SqlView:
         def run(asked: Sequence[Predicate]) -> Found:
             clause = layout.statements.unnamed(after, [p.sql for p in asked], PAGE)
             found = Found(held_at=layout.held_at())
-            return found if clause is None else found.take(self.database.con.execute(*clause), layout, PAGE)
+            return found if clause is None else found.take(self.database.rows(clause), layout, PAGE)
 
         full = True
         while full:
@@ -186,80 +261,55 @@ def _parted(predicates: Iterable[Predicate], attempt: Callable[[Predicate], obje
     return good, bad
 
 
-def _laid_out(database: Sqlite, scope: Scope) -> Layout:
-    selection, start = scope.selection, scope.start
-    if not isinstance(selection, TableSelection):
-        raise StoreDenied("a database has tables, not paths", do="write `select: {table: …}`")
-    if start.kind not in ("column", "event"):
-        raise StoreDenied(f"a row has no start of the kind {start.kind}", do="name a column or an event")
-    table = reflected(database, selection)
-    masks = _masked(database, table, scope) if scope.columns else ()
-    if masks:
-        table = replace(table, references=())  # whoever refers to a row refers to it still
-    if selection.where is not None:
-        _refuse_where(database, table, selection.where)
-    return Layout(
-        statements=Statements(table, selection.where),
-        keys=Keys(table.name, [column.kind for column in table.key], any_bytes=database.is_utf8),
-        key_at=tuple(table.columns.index(column.name) for column in table.key),
-        version_at=None if selection.version is None else table.column(selection.version, "version"),
-        start=start,
-        start_at=table.column(start.name, "start") if start.kind == "column" else None,
-        zone=_zone(start),
-        fields={name: table.column(name, "field") for name in scope.fields},
-        masks=masks,
-    )
-
-
-def _masked(database: Sqlite, table: Table, scope: Scope) -> tuple[Masked, ...]:
-    with database.guard():
-        facts = database.column_facts(table.name)
-    clock = scope.start.name if scope.start.kind == "column" else None
-    version = scope.selection.version if isinstance(scope.selection, TableSelection) else None
-    return masked(table, scope.columns, facts, clock, version)
-
-
-def _refuse_where(database: Sqlite, table: Table, where: str) -> None:
-    try:
-        database.refuse_text(table.name, where)
-    except StoreDenied as error:
-        raise StoreDenied(f"the condition on {table.name} cannot be used", why=error.why or error.what, do=error.do) from None
-
-
-def _zone(start: Start) -> ZoneInfo:
-    try:
-        return ZoneInfo(start.zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise StoreDenied(f"there is no time zone {start.zone}", do="write a name such as Europe/London") from None
-
-
 def _left_out(layout: Layout, scope: Scope) -> Clause | None:
     """What is true of the rows that need not be shown."""
     if layout.start_at is None or scope.waiting_from is None or scope.now is None:
         return None
-    column = layout.statements.column(layout.table.columns[layout.start_at])
-    return waiting(column, scope.start, scope.waiting_from, scope.now)
+    name = layout.table.columns[layout.table.column(scope.start.name, "start")]
+    spelling, clock = layout.statements.spelling, layout.table.spelled[name].clock
+    since = max(scope.waiting_from, EARLIEST)
+    return spelling.waiting(layout.statements.column(name), clock, scope.start, since, scope.now)
 
 
 def _left_done(layout: Layout, scope: Scope) -> Clause | None:
     """What is true of rows that need not be shown because they are done."""
     if not layout.masks or not scope.leave_done:
         return None
-    return certainly_done([(layout.statements.column(mask.name), mask.strategy) for mask in layout.masks])
+    return certainly_done(
+        layout.statements.spelling, [(layout.statements.column(mask.name), mask.strategy) for mask in layout.masks]
+    )
 
 
-def _warnings(database: Sqlite, layout: Layout) -> Iterator[str]:
-    table, start_at = layout.table, layout.start_at
+def _about_kin(database: Database, own: Layout, kin: Mapping[str, Layout]) -> Iterator[str]:
+    """Which tables' rows go with others, and which keep them."""
+    for layout in (own, *kin.values()):
+        table, spelling = layout.table, layout.statements.spelling
+        for reference in table.follows:
+            yield f"rows of {reference.table} go with the rows of {table.name} that they refer to"
+            if not reference.indexed:
+                statement = index_statement(spelling, reference.source, reference.columns)
+                yield f"a foreign key of {reference.table} to {table.name} has no index: {statement}"
+        for name in sorted({reference.table for reference in table.references}):
+            yield f"rows of {name} keep the rows of {table.name} that they refer to: see `children`"
     with database.guard():
-        if start_at is not None and not leads_an_index(database, table.name, table.columns[start_at]):
-            yield f"the start of {table.name} has no index: {index_statement(table.name, [table.columns[start_at]])}"
+        for name in kin.keys() - {own.table.name}:
+            for trigger in database.triggers(name):
+                yield f"the trigger {trigger} runs on {name}: what it does to other tables is in no plan"
+
+
+def _warnings(database: Database, layout: Layout) -> Iterator[str]:
+    table, spelling, start = layout.table, layout.statements.spelling, layout.start
+    with database.guard():
+        if start.kind == "column":
+            column = table.columns[table.column(start.name, "start")]
+            if not leads_an_index(database, table.name, column):
+                yield f"the start of {table.name} has no index: {index_statement(spelling, table.source, [column])}"
         for reference in table.references:
             if not reference.indexed:
-                statement = index_statement(reference.table, reference.columns)
+                statement = index_statement(spelling, reference.source, reference.columns)
                 yield f"a foreign key of {reference.table} to {table.name} has no index: {statement}"
         for trigger in database.triggers(table.name):
             yield f"the trigger {trigger} runs on {table.name}: what it does to other tables is in no plan"
             if layout.masks:
                 yield f"the trigger {trigger} may keep what {table.name} held before it was anonymised"
-    if database.is_wal:
-        yield "its journal mode is WAL: looking may leave -wal and -shm files beside it"
+    yield from database.notes

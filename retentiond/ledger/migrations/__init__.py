@@ -1,0 +1,1 @@
+"""How the tables of a state became what they are, step by step; run by `ledger/migrating.py`."""

@@ -1,0 +1,249 @@
+"""What MariaDB's information schema says of a table: its columns, keys and indexes, and who refers to it.
+
+It shows an account only what the account may use. A foreign key of a table that it may not read stays unseen,
+unless it has the privilege PROCESS, and then InnoDB's own list is asked; triggers are seen with TRIGGER only.
+Asking who refers to a table takes long, so that the answer counts for a second.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from retentiond.errors import StoreDenied
+from retentiond.stores.sql.database import ColumnFacts, ForeignKey
+from retentiond.stores.sql.spelling import Clock, Column, fold
+from retentiond.stores.sql.spelling_mysql import MYSQL
+
+_SYSTEM = "('information_schema', 'mysql', 'performance_schema', 'sys')"
+_TABLES = f"""
+SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_SCHEMA = DATABASE() FROM information_schema.TABLES
+WHERE TABLE_SCHEMA NOT IN {_SYSTEM} ORDER BY TABLE_SCHEMA = DATABASE() DESC, TABLE_SCHEMA, TABLE_NAME"""
+_COLUMNS = """
+SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE = 'NO', COALESCE(GENERATION_EXPRESSION, '') <> '',
+  COALESCE(CHARACTER_SET_NAME, ''), COALESCE(COLLATION_NAME, '')
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""
+_INDEXES = """
+SELECT INDEX_NAME, NON_UNIQUE = 0, SUB_PART IS NULL AND COLUMN_NAME IS NOT NULL, COLUMN_NAME
+FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY INDEX_NAME, SEQ_IN_INDEX"""
+_REFERENCES = """
+SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_COLUMN_NAME
+FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA = %s AND REFERENCED_TABLE_NAME = %s
+ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"""
+_ALL_REFERENCES = """
+SELECT f.FOR_NAME FROM information_schema.INNODB_SYS_FOREIGN f WHERE f.REF_NAME = %s"""
+_REFERS = """
+SELECT COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE
+WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL"""
+_TRIGGERS = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s"
+_FRESH = 1.0
+
+_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"})
+_BYTES = frozenset({"binary", "varbinary"})
+_NAMED = _TEXTS | {"decimal", "date", "datetime", "timestamp", "uuid", "inet4", "inet6", "year"}
+_CLOCKS: dict[str, Clock] = {"timestamp": "instant", "datetime": "civil", "date": "day"}
+
+
+class Known(NamedTuple):
+    """A table or view, as the information schema lists it."""
+
+    schema: str
+    name: str
+    kind: str
+    engine: str
+    is_default: bool
+
+
+class MysqlSchema(ABC):
+    """The half of a database that knows its schema. It asks with `_all`."""
+
+    default = ""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, Known] = {}
+        self._seen: dict[str, tuple[float, Any]] = {}
+
+    @abstractmethod
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> Sequence[tuple[Any, ...]]:
+        """Every row of a query."""
+
+    @abstractmethod
+    def _unless_denied(self, sql: str, values: Sequence[Any]) -> Sequence[tuple[Any, ...]] | None:
+        """Every row of a query; None where the account may not ask."""
+
+    def _known(self) -> dict[str, Known]:
+        found: dict[str, Known] = {}
+        for schema, name, kind, engine, is_default in self._all(_TABLES):
+            one = Known(schema, name, kind, engine or "", bool(is_default))
+            found.setdefault(name if one.is_default else f"{schema}.{name}", one)
+        self._tables = found
+        return found
+
+    def _table(self, table: str) -> Known:
+        found = self._tables.get(table) or self._known().get(table)
+        if found is None:
+            raise StoreDenied(f"there is no table {table}", why="it went away")
+        return found
+
+    def _at(self, table: str) -> tuple[str, str]:
+        one = self._table(table)
+        return one.schema, one.name
+
+    def schema_version(self, table: str) -> Any:
+        """How the server would make the table anew, and who refers to it."""
+        shown = self._unless_denied(f"SHOW CREATE TABLE {self.source(table)}", ())
+        return shown and (str(shown[0][1]).partition(" AUTO_INCREMENT=")[0], self._references(table))
+
+    def _references(self, table: str) -> tuple[tuple[Any, ...], ...]:
+        asked, known = self._seen.get(table, (0.0, None))
+        if known is None or time.monotonic() - asked > _FRESH:
+            known = tuple(self._all(_REFERENCES, self._at(table)))
+            self._refuse_unseen(table, known)
+            self._seen[table] = time.monotonic(), known
+        return known  # type: ignore[no-any-return]  # it is what was kept
+
+    def _refuse_unseen(self, table: str, known: Sequence[tuple[Any, ...]]) -> None:
+        told = self._unless_denied(_ALL_REFERENCES, ["/".join(self._at(table))])
+        seen = {f"{row[0]}/{row[1]}" for row in known}
+        if told and not {str(row[0]) for row in told} <= seen:
+            raise StoreDenied(
+                f"tables that this account may not read refer to {table}",
+                why="nobody could see which rows they refer to",
+                do="grant SELECT on them",
+            )
+
+    def forget(self) -> None:
+        self._tables.clear()
+        self._seen.clear()
+
+    def tables(self) -> list[str]:
+        return [name for name, one in self._known().items() if "VIEW" not in one.kind and one.kind != "SEQUENCE"]
+
+    def views(self) -> list[str]:
+        return [name for name, one in self._known().items() if "VIEW" in one.kind]
+
+    def refuse_table(self, table: str) -> None:
+        one = self._table(table)
+        if "VERSIONED" in one.kind:
+            raise StoreDenied(
+                "a rule's table is system-versioned", why="what is deleted stays in its history", do="drop its history first"
+            )
+        if one.engine.lower() not in ("innodb", "rocksdb"):
+            raise StoreDenied(
+                "a rule's table has an engine without transactions", why="nothing could be undone", do="make it InnoDB"
+            )
+
+    def source(self, table: str) -> str:
+        schema, name = self._at(table)
+        return f"{MYSQL.quoted(schema)}.{MYSQL.quoted(name)}"
+
+    def label(self, table: str) -> str:
+        return MYSQL.quoted(self._table(table).name)
+
+    def columns(self, table: str) -> dict[str, Column]:
+        rows = self._all(_COLUMNS, self._at(table))
+        return {name: _column(declared, kind.lower(), charset, collation)
+                for name, declared, kind, _, generated, charset, collation in rows if not generated}  # fmt: skip
+
+    def primary(self, table: str) -> list[str]:
+        return [row[3] for row in self._all(_INDEXES, self._at(table)) if row[0] == "PRIMARY"]
+
+    def indexes(self, table: str, *, unique: bool) -> list[dict[str, str]]:
+        return self._indexes_at(self._at(table), unique=unique)
+
+    def _indexes_at(self, at: tuple[str, str], *, unique: bool) -> list[dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        partial = set()
+        for index, is_unique, whole, column in self._all(_INDEXES, at):
+            if not whole:
+                partial.add(index)
+            elif is_unique or not unique:
+                found.setdefault(index, {})[column] = ""
+        return [columns for index, columns in found.items() if index not in partial]
+
+    def is_own_collation(self, table: str, column: str, collation: str) -> bool:
+        return True
+
+    def never_null(self, table: str) -> set[str]:
+        return {row[0] for row in self._all(_COLUMNS, self._at(table)) if row[3]}
+
+    def row_number(self, table: str) -> None:
+        return None
+
+    def row_id(self, table: str) -> None:
+        return None
+
+    def foreign_keys(self, table: str) -> Iterator[ForeignKey]:
+        found: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+        for schema, name, constraint, column, referred in self._references(table):
+            found.setdefault((schema, name, constraint), []).append((column, referred))
+        for (schema, name, constraint), pairs in found.items():
+            columns, referred = [c for c, _ in pairs], [r for _, r in pairs]
+            led = [list(index)[: len(columns)] for index in self._indexes_at((schema, name), unique=False)]
+            shown = name if schema == self.default else f"{schema}.{name}"
+            source = f"{MYSQL.quoted(schema)}.{MYSQL.quoted(name)}"
+            indexed = any(set(index) == set(columns) for index in led)
+            told = self._on_delete(source, constraint)
+            yield ForeignKey(source, shown, columns, referred, indexed, (schema, name) == self._at(table), told)
+
+    def _on_delete(self, source: str, constraint: str) -> str:
+        """What a foreign key says, from the statement that makes its table: an account that only reads sees it nowhere else.
+
+        Where it is not to be had, the worst is taken for granted.
+        """
+        shown = self._unless_denied(f"SHOW CREATE TABLE {source}", ())
+        begins = [f"CONSTRAINT {quote}{constraint.replace(quote, 2 * quote)}{quote} FOREIGN KEY " for quote in '`"']
+        for line in str(shown[0][1]).split("\n") if shown else ():
+            if line.strip().startswith(tuple(begins)):
+                told = line.rpartition(")")[2]
+                return next((action for action in ("SET NULL", "SET DEFAULT", "CASCADE") if f"ON DELETE {action}" in told), "")
+        return "SET NULL"
+
+    def triggers(self, table: str | None = None) -> list[str]:
+        return [] if table is None else [row[0] for row in self._all(_TRIGGERS, self._at(table))]
+
+    def column_facts(self, table: str) -> dict[str, ColumnFacts]:
+        at = self._at(table)
+        unique = {row[3] for row in self._all(_INDEXES, at) if row[1]}
+        refers = {fold(row[0]) for row in self._all(_REFERS, at)}
+        primary = self.primary(table)
+        return {
+            name: ColumnFacts(
+                declared=declared,
+                never_null=bool(never_null),
+                primary=name in primary,
+                generated=bool(generated),
+                unique=name in unique,
+                refers=fold(name) in refers,
+                numeric=False,
+                strict=kind.lower() not in _TEXTS,
+            )
+            for name, declared, kind, never_null, generated, _, _ in self._all(_COLUMNS, at)
+        }
+
+
+def _column(declared: str, kind: str, charset: str, collation: str) -> Column:
+    """How a column is spelled. A value is given in the column's own character set and compared by its own collation."""
+    text, given = "CAST({} AS CHAR)", "{}"
+    if kind in _INTEGERS:
+        text = "{}"
+    elif kind in _TEXTS and charset:
+        text, given = "CONVERT({} USING utf8mb4)", f"CONVERT({{}} USING {charset}) COLLATE {collation}"
+    elif kind in _BYTES:
+        text, given = "LOWER(HEX({}))", "UNHEX({})"
+    elif kind == "float":
+        text = "CAST(CAST({} AS DOUBLE) AS CHAR)"
+    number = kind in _INTEGERS or kind in ("decimal", "float", "double")
+    return Column(
+        kind="integer" if kind in _INTEGERS else "text" if kind in _NAMED | _BYTES else None,
+        declared=declared,
+        clock="number" if number else "text" if kind in _TEXTS else _CLOCKS.get(kind, "any"),
+        read=text,
+        given=given,
+        dated=text,
+        digested="CAST(CAST({} AS DOUBLE) AS BINARY)" if kind == "float" else "CAST({} AS BINARY)",
+        masked="CAST(CAST({} AS DOUBLE) AS CHAR)" if kind == "decimal" else "",
+    )

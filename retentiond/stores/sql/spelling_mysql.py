@@ -1,0 +1,118 @@
+"""What MariaDB and MySQL spell their own way: key lists, digests of rows, what is certainly waiting or done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from retentiond.core.anonymise import Constant, Hash, Null, Strategy
+from retentiond.core.policy import Start
+from retentiond.stores.sql.keys import Parts
+from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spelling, days, units
+from retentiond.stores.sql.spelling_postgres import CERTAIN
+
+_NEW = "retentiond new"
+
+
+class MysqlSpelling(Spelling):
+    """MariaDB's, as far as MySQL 8 has it too. The driver formats, so that a `%` that is meant stands twice."""
+
+    mark = "%s"
+    locks = " FOR UPDATE"
+    digests = True
+
+    def quoted(self, name: str) -> str:
+        return "`" + name.replace("`", "``").replace("%", "%%") + "`"
+
+    def literal(self, text: str) -> str:
+        return text.replace("%", "%%")
+
+    def among(self, columns: Sequence[KeyPart], keys: Sequence[Parts]) -> list[Clause]:
+        """One column: a list. Several: some dozen equalities at a time, because lists of rows do without an index."""
+        if len(columns) > 1 or not keys:
+            return super().among(columns, keys)
+        one = columns[0].given.format(self.mark)
+        return [Clause(f"{columns[0].sql} IN ({', '.join([one] * len(keys))})", [parts[0] for parts in keys])]
+
+    def beyond(self, columns: Sequence[KeyPart], sign: str, parts: Parts) -> Clause:
+        """Rows are compared without an index, so that it is said column by column: `a >= x AND (a > x OR (b > y))`."""
+        (first, *others), (part, *rest) = columns, parts
+        value = self.bound(part, first.given)
+        if not others:
+            return Clause(f"{first.sql} {sign} {value.sql}", value.values)
+        strict, loose = sign.removesuffix("="), sign.removesuffix("=") + "="
+        inner = self.beyond(others, sign, tuple(rest))
+        return Clause(
+            f"({first.sql} {loose} {value.sql} AND ({first.sql} {strict} {value.sql} OR {inner.sql}))",
+            [part, part, *inner.values],
+        )
+
+    def digest(self, columns: Mapping[str, Column]) -> tuple[str, str]:
+        """The MD5 of the row's values in bytes, each with its length: it tells whether a row has changed, and proves nothing."""
+        each = [c.digested.format(name) for name, c in columns.items()]
+        parts = [f"IFNULL(CONCAT(LENGTH({value}), ':', {value}), 'N')" for value in each]
+        sizes = [f"IFNULL(LENGTH({name}), 0)" for name in columns]
+        return f"MD5(CONCAT({', '.join(parts)}))", f"({' + '.join(sizes)})"
+
+    def planned(
+        self, source: str, columns: Sequence[KeyPart], digest: str, keys: Sequence[Parts], revisions: Sequence[str]
+    ) -> list[Clause]:
+        """A digest covers the key, so that being among the digests is to have the one that belongs to the key."""
+        mine = f"{digest} IN ({', '.join([self.mark] * len(revisions))})"
+        return [
+            Clause(f"DELETE FROM {source} WHERE {named.sql} AND {mine}", [*named.values, *revisions])
+            for named in self.among(columns, keys)
+        ]
+
+    def update(self, source: str, keys: Sequence[KeyPart], sets: Sequence[tuple[str, Column]],
+               rows: Sequence[tuple[Parts, Sequence[Any]]], still: Clause) -> list[Clause]:  # fmt: skip
+        """The rows are locked, and were judged under the lock: an UPDATE may not ask its own table once more."""
+        new = self.quoted(_NEW)
+        names = [*(f"key {n}" for n in range(len(keys))), *(f"value {n}" for n in range(len(sets)))]
+        columns = [f"{self.quoted(name)} LONGTEXT PATH '$[{n}]' NULL ON EMPTY ERROR ON ERROR" for n, name in enumerate(names)]
+        listed = json.dumps([[*map(str, parts), *(None if v is None else str(v) for v in values)] for parts, values in rows])
+        become = ", ".join(f"{source}.{self.quoted(c)} = {new}.{self.quoted(f'value {n}')}" for n, (c, _) in enumerate(sets))
+        same = " AND ".join(f"{key.sql} = {key.given.format(f'{new}.' + self.quoted(f'key {n}'))}" for n, key in enumerate(keys))
+        table = f"JSON_TABLE(%s, '$[*]' COLUMNS ({', '.join(columns)})) AS {new}"
+        return [Clause(f"UPDATE {table} STRAIGHT_JOIN {source} ON {same} SET {become}", [listed])]
+
+    def within(self, expression: str, texts: Sequence[str]) -> Clause:
+        if not texts:
+            return Clause("1 = 0")
+        return Clause(f"{expression} IN ({', '.join([self.mark] * len(texts))})", list(texts))
+
+    def as_text(self, expression: str) -> str:
+        return f"CAST({expression} AS CHAR) COLLATE utf8mb4_bin"
+
+    def waiting(self, column: str, clock: Clock, start: Start, since: datetime, now: datetime) -> Clause | None:
+        """Instants (in a session that counts in UTC) and numbers compare exactly; civil times and days two days inside
+        the bounds, so that no zone matters; texts likewise, and only in common spellings of days that every month has.
+        """
+        if start.unit is not None:
+            return Clause(f"{column} BETWEEN %s AND %s", units(start, since, now)) if clock == "number" else None
+        if clock == "instant":
+            bounds = [f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}" for at in (since, now)]
+            return Clause(f"{column} BETWEEN %s AND %s", bounds)
+        first, last = days(since, now)
+        if first >= last:
+            return None
+        if clock in ("civil", "day"):
+            return Clause(f"{column} >= CAST(%s AS DATE) AND {column} < CAST(%s AS DATE)", [first, last])
+        text = f"CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin"
+        pattern = CERTAIN.removesuffix("$") + "\\\\z"
+        return Clause(f"{text} >= %s AND {text} < %s AND {text} REGEXP '{pattern}'", [first, last]) if clock == "text" else None
+
+    def done(self, column: str, strategy: Strategy) -> Clause | None:
+        if isinstance(strategy, Null):
+            return Clause(f"{column} IS NULL")
+        text = f"CAST({column} AS BINARY)"
+        if isinstance(strategy, Constant):
+            return Clause(f"{column} IS NOT NULL AND {text} = CAST(%s AS BINARY)", [str(strategy.value)])
+        if isinstance(strategy, Hash):
+            return Clause(f"{column} IS NULL OR {text} = '' OR {text} REGEXP '^#[0-9a-f]{{{strategy.length - 1}}}\\\\z'")
+        return None
+
+
+MYSQL = MysqlSpelling()

@@ -1,0 +1,141 @@
+"""A program that keeps one private server while somebody needs it: `keeper.py postgres|mariadb FOLDER`.
+
+Whoever uses the server holds a shared lock on FOLDER.users, which the kernel lets go of when a process dies,
+however it dies. The keeper waits for the lock alone: then nobody is left, and it stops the server that it
+started, and removes its folder. The server in turn dies with the keeper (PR_SET_PDEATHSIG). Nothing is
+written through to the disk (fsync is off): these databases prove behaviour, not what survives a power cut.
+"""
+
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+DEADLINE = 60
+USERS = {"postgres": "postgres", "mariadb": "mysql"}
+END = {"postgres": signal.SIGINT, "mariadb": signal.SIGTERM}
+"""What makes a server stop at once, whoever is connected."""
+
+
+def program(name):
+    """The path of a server's program; None where it is not installed."""
+    newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    return str(newest[-1]) if newest else shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin")
+
+
+def unprivileged(kind):
+    """Neither server runs as root; what it may become."""
+    if os.getuid() != 0:
+        return [], os.getuid()
+    for name in (USERS[kind], "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"], user.pw_uid
+    raise SystemExit("there is no user but root to run a server as")
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def run(who, *command):
+    done = subprocess.run(["setpriv", *who, *command] if who else command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{command[0]}: {done.stderr or done.stdout}")
+
+
+def postgres(folder, who):
+    """Makes a cluster; the command of its server, and the address of its superuser."""
+    data, port = f"{folder}/data", free_port()
+    run(who, program("initdb"), "-D", data, "-U", "test", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off",
+               "full_page_writes": "off", "max_connections": 100, "autovacuum": "off", "log_min_messages": "fatal"}  # fmt: skip
+    settings = [f"--{name}={value}" for name, value in options.items()]
+    return [program("postgres"), "-D", data, *settings], f"postgresql://test@127.0.0.1:{port}/postgres"
+
+
+def mariadb(folder, who):
+    data, port = f"{folder}/data", free_port()
+    run(who, program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
+        "--skip-test-db", "--skip-name-resolve")  # fmt: skip
+    Path(folder, "first.sql").write_text(
+        "CREATE USER test@'127.0.0.1';\nGRANT ALL ON *.* TO test@'127.0.0.1' WITH GRANT OPTION;\n"
+    )
+    options = {"datadir": data, "socket": f"{folder}/s", "pid-file": f"{folder}/pid", "bind-address": "127.0.0.1", "port": port,
+               "innodb-flush-log-at-trx-commit": 0, "innodb-log-file-size": "32M", "innodb-buffer-pool-size": "64M",
+               "skip-name-resolve": 1, "skip-log-bin": 1, "init-file": f"{folder}/first.sql"}  # fmt: skip
+    settings = [f"--{name}={value}" for name, value in options.items()]
+    return [program("mariadbd"), "--no-defaults", *settings], f"mysql://test@127.0.0.1:{port}/mysql"
+
+
+def answers(address):
+    """Whether the server at an address lets its first user in."""
+    host = address.partition("@")[2].partition("/")[0]
+    if address.startswith("postgresql"):
+        import psycopg
+
+        try:
+            psycopg.connect(address, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+    import pymysql
+
+    try:
+        pymysql.connect(host="127.0.0.1", port=int(host.partition(":")[2]), user="test", connect_timeout=2).close()
+    except pymysql.err.OperationalError:
+        return False
+    return True
+
+
+def keep(kind, folder):
+    who, uid = unprivileged(kind)
+    os.makedirs(folder, 0o700)
+    os.chown(folder, uid, -1)
+    os.chdir(folder)
+    try:
+        command, address = (postgres if kind == "postgres" else mariadb)(folder, who)
+        log = open(f"{folder}/log", "wb")  # noqa: SIM115 the server writes to it as long as it lives
+        server = subprocess.Popen(
+            ["setpriv", f"--pdeathsig={END[kind].name[3:]}", *who, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            for _ in range(DEADLINE * 10):
+                if server.poll() is not None:
+                    raise SystemExit(Path(folder, "log").read_text(errors="replace")[-2000:])
+                if answers(address):
+                    break
+                try:
+                    server.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    continue
+            else:
+                raise SystemExit("the server does not answer")
+            print(address, flush=True)
+            with open(folder + ".users", "wb") as users:
+                fcntl.flock(users, fcntl.LOCK_EX)
+        finally:
+            server.send_signal(END[kind])
+            try:
+                server.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+    finally:
+        os.chdir("/")
+        shutil.rmtree(folder, ignore_errors=True)
+        for lock in (".users", ".start", ".address"):
+            Path(folder + lock).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    keep(*sys.argv[1:])
