@@ -3,19 +3,24 @@
 PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 DEMO ?= demo
 UPGRADE ?=
+MINUTES ?= 10
 WORKERS ?= 2
+
+# Modules are compiled once and kept, as in any installation; without it each start compiles them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 
-.PHONY: help demo test ready bench lock clean
+.PHONY: help demo test ready bench soak lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     builds a small company in ./demo and plays retentiond on it; again: ./demo-2, ./demo-3, ..."
 	@echo "make test     proves everything: style, types, floors, rules of the house, behaviour"
 	@echo "make bench    runs the programs in benchmarks/"
+	@echo "make soak     the daemon for MINUTES (10) on the demo's company, while everything happens to it"
 	@echo "make lock     writes requirements.txt and requirements-dev.txt anew; UPGRADE=--upgrade takes newer releases"
 	@echo "make clean    takes away .venv and caches; folders of the demo stay"
 	@echo "Each takes PYTHON=... where python3 is not the one that is meant (3.11 or newer)."
@@ -31,17 +36,23 @@ test: ready
 
 ready: .venv/.installed-dev
 	@.ci/need openssl openssl "checking a signature with a second program"
+	@.ci/need postgres postgresql "rows of PostgreSQL"
+	@.ci/need mariadbd mariadb-server "rows of MariaDB"
+	@.ci/need systemd-analyze systemd "judging the units of deploy/systemd, and starting them"
 
 bench: .venv/.installed-dev
 	@set -- benchmarks/*.py; [ -e "$$1" ] || { echo "benchmarks/ is empty so far"; exit 0; }; \
 	for program in benchmarks/files.py benchmarks/sqlite_rows.py; do echo "== $$program"; $(BIN)/python "$$program" || exit 1; done
+
+soak: .venv/.installed-dev
+	@$(BIN)/python benchmarks/soak.py $(MINUTES)
 
 lock: .venv/.made
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && \
 	$(PYTHON) -m venv "$$tools" && "$$tools/bin/python" -m pip -qq --disable-pip-version-check install uv && \
 	export PATH="$$tools/bin:$$PATH" UV_PYTHON_DOWNLOADS=never && \
 	$(LOCK) --group build --output-file requirements.txt >/dev/null && \
-	$(LOCK) --group build --group dev --output-file requirements-dev.txt >/dev/null
+	$(LOCK) --group build --group dev --all-extras --output-file requirements-dev.txt >/dev/null
 
 clean:
 	rm -rf .venv .make build retentiond.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
