@@ -13,10 +13,11 @@ import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from threading import get_ident
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -75,8 +76,18 @@ class Sqlite(Database):
     def prepare(self) -> None:
         # A file that is there is never opened beside SQLite: closing it would drop the locks that this process's own
         # connections hold, of other threads too (sqlite.org, "How To Corrupt An SQLite Database File", 2.2).
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if self.path.exists():
+            return
+        # It appears whole and in WAL mode: two who both switch an empty file to WAL do not wait for each other, one fails.
+        made = self.path.with_name(f".{self.path.name}.{os.getpid()}-{get_ident()}")
+        try:
+            os.close(os.open(made, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            with suppress(FileExistsError):
+                os.link(made, self.path)
+        finally:
+            made.unlink(missing_ok=True)
 
     def engine(self) -> sa.Engine:
         connect = {"timeout": _WAIT_S, "isolation_level": None}
