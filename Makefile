@@ -38,6 +38,11 @@ ready: .venv/.installed-dev
 	@.ci/need openssl openssl "checking a signature with a second program"
 	@.ci/need postgres postgresql "rows of PostgreSQL"
 	@.ci/need mariadbd mariadb-server "rows of MariaDB"
+	@.ci/need sshd openssh-server "files over SFTP"
+	@.ci/need radosgw "ceph-mon ceph-osd radosgw ceph-common" "objects of Ceph's S3, with versions and locks"
+	@.ci/need dovecot dovecot-imapd "mailboxes of an IMAP server"
+	@.ci/need age age "reading what was encrypted with a second program"
+	@.ci/need gpg gpg "recognising what OpenPGP has encrypted"
 	@.ci/need systemd-analyze systemd "judging the units of deploy/systemd, and starting them"
 
 bench: .venv/.installed-dev
