@@ -135,6 +135,18 @@ class StoreDenied(StoreTrouble):
     code = "store-denied"
 
 
+class ItemChanged(RetentiondError):
+    """The item is not there any more as it was seen."""
+
+    code = "item-changed"
+
+
+class Occupied(RetentiondError):
+    """Something lies there already, and nothing is ever written over it."""
+
+    code = "occupied"
+
+
 class StateUnavailable(RetentiondError):
     """The state cannot be written, and without evidence nothing is destroyed."""
 

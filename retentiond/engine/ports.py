@@ -4,7 +4,7 @@ A store comes in two types. A `View` looks and cannot change anything; a `Store`
 can also let go. Planning is handed views. Optional powers are small protocols beside them:
 `Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
 `Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
-that go with others).
+that go with others), `Readable` (an item's bytes), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side).
 Four promises hold for every store, and the shipped `StoreContract` tests them:
 
 1. Looking changes nothing. `scan` and `probe` leave no trace.
@@ -32,6 +32,8 @@ from retentiond.core.selector import Predicate
 
 PAGE = 1000
 """So many items travel together, and so many steps share one intent."""
+PIECE = 2**20
+"""The most bytes that an item's content travels in at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,15 @@ class Traits:
 
     `atomic`: comparing and deleting are one act, so that no change can slip between.
     `batch`: the most steps that one disposal takes. `clock`: the store's own, as it stood at
-    opening, for whoever compares it with ours; None where it has none of its own.
+    opening, for whoever compares it with ours; None where it has none of its own. `lanes`: how many handles
+    side by side make it faster; 1 where they do not, or where it takes no more.
     """
 
     atomic: bool
     batch: int = PAGE
     notes: Sequence[str] = ()
     clock: datetime | None = None
+    lanes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Scope:
     `predicates` are holds that only the store can evaluate; their matches come in `Page.held`.
     `columns` are those that the rule anonymises: which items are done comes in `Page.done`, and
     what cannot be masked is in doubt. With `leave_done` a store may leave out items that are
-    certainly done; it counts them in `Page.unseen_done`.
+    certainly done; it counts them in `Page.unseen_done`. `part` is "" for the whole scope, else what a `Shardable`
+    store has named one of its parts; it bounds a scan, and means nothing to anybody but the store.
     """
 
     selection: Selection
@@ -69,6 +74,7 @@ class Scope:
     now: datetime | None = None
     columns: Columns = ()
     leave_done: bool = False
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +185,56 @@ class Reflecting(Protocol):
 
         What is `taken` when an answer is asked for stands elsewhere and is left out.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """A copy that a store has taken in: its key there, the SHA-256 of its bytes (64 hex digits), and how many they are."""
+
+    key: str
+    sha256: str
+    size: int
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A store that gives out the bytes of an item. Reading leaves no trace."""
+
+    def read(self, scope: Scope, key: str, revision: str) -> Iterator[bytes]:
+        """The item in this revision, in pieces of at most `PIECE` bytes.
+
+        `ItemChanged` where it is not there in this revision, before the first piece or after the last: whoever has
+        had all pieces has had this revision and nothing else.
+        """
+        ...
+
+    def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
+        """The first and the last so many bytes of the item (fewer where it is short); errors as with `read`."""
+        ...
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A store that takes in copies. Its promise: whole or not at all, and never in the place of something else."""
+
+    def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
+        """Writes a new item under a temporary name, reads it back, compares, and gives it its key.
+
+        When this returns, what lies under `key` has been read back as the bytes that were given, and survives a power
+        cut. Whatever it raises, nothing lies under `key` that did not lie there before; a temporary that a crash
+        leaves is never shown by `scan`, and is taken away by the next `take` of the same key.
+        `Occupied` where something lies there already. Whatever `pieces` raises comes through.
+        """
+        ...
+
+
+@runtime_checkable
+class Shardable(Protocol):
+    """A store that can split a scope into parts, which share no item and leave none out."""
+
+    def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
+        """The scope in about so many parts of like size, each with its `part`; the scope itself where it cannot be split."""
         ...
 
 
