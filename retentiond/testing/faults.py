@@ -7,12 +7,12 @@ may or may not have happened, and that is what the caller must cope with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from retentiond.core.item import Page
 from retentiond.core.outcome import Settled
-from retentiond.engine.ports import Batch, Restoring, Scope, Store, Traits
+from retentiond.engine.ports import Batch, Deposit, Readable, Restoring, Scope, Store, Traits, Writable
 from retentiond.errors import RetentiondError, StoreUnavailable
 
 T = TypeVar("T")
@@ -58,6 +58,23 @@ class FaultyStore:
         self._point()
         if isinstance(self._store, Restoring):
             self._store.put_back(scope, keys)
+
+    def read(self, scope: Scope, key: str, revision: str) -> Iterator[bytes]:
+        """Passed on to a store that is `Readable`; so is the next."""
+        self._point()
+        assert isinstance(self._store, Readable)
+        return self._each(self._store.read(scope, key, revision))
+
+    def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
+        self._point()
+        assert isinstance(self._store, Readable)
+        return self._store.edges(scope, key, revision, head, tail)
+
+    def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
+        """Passed on to a store that is `Writable`."""
+        self._point()
+        assert isinstance(self._store, Writable)
+        return self._store.take(key, self._each(iter(pieces)))
 
     def warnings(self, scope: Scope) -> Sequence[str]:
         self._point()

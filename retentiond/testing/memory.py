@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import count
 from typing import Any, Literal
 
@@ -17,8 +18,8 @@ from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.pattern import compile_pattern
 from retentiond.core.policy import PathSelection
 from retentiond.engine import failpoints
-from retentiond.engine.ports import OUTSIDE, PAGE, Batch, Scope, Traits
-from retentiond.errors import StoreUnavailable
+from retentiond.engine.ports import OUTSIDE, PAGE, PIECE, Batch, Deposit, Scope, Traits
+from retentiond.errors import ItemChanged, Occupied, StoreUnavailable
 
 Flaw = Literal[
     "",
@@ -39,7 +40,11 @@ Flaw = Literal[
     "masks one column only",
     "masks what it should leave",
     "recognises nothing as done",
+    "reads any revision",
+    "overwrites with a copy",
+    "keeps half a copy",
 ]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHUNK = 10
 """So many items become facts together."""
 
@@ -119,6 +124,16 @@ class MemoryView:
         self._available()
         return self._page(scope, list(reversed(keys)) if self._place.flaw == "probes out of line" else list(keys))
 
+    def read(self, scope: Scope, key: str, revision: str) -> Iterator[bytes]:
+        content = self._content(key, revision)
+        for first in range(0, len(content), PIECE):
+            yield content[first : first + PIECE]
+        self._content(key, revision)
+
+    def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
+        content = self._content(key, revision)
+        return content[:head], content[max(0, len(content) - tail) :]
+
     def unaskable(self, scope: Scope) -> Mapping[str, str]:
         return {}
 
@@ -132,6 +147,13 @@ class MemoryView:
         if not self._place.available:
             raise StoreUnavailable("the store is down")
         self._place.looks += 1 if self._place.flaw == "leaves a trace" else 0
+
+    def _content(self, key: str, revision: str) -> bytes:
+        self._available()
+        record = self._sighted().get(key)
+        if record is None or (str(record.revision) != revision and self._place.flaw != "reads any revision"):
+            raise ItemChanged
+        return record.content
 
     def _sighted(self) -> Mapping[str, Record]:
         if self._place.flaw == "loses what is half done":
@@ -176,6 +198,21 @@ class MemoryStore(MemoryView):
             positions = positions[1:]
         for first in range(0, len(positions), CHUNK):
             yield from self._dispose(batch, positions[first : first + CHUNK])
+
+    def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
+        self._available()
+        content = bytearray()
+        try:
+            for piece in pieces:
+                content += piece
+        except BaseException:
+            if self._place.flaw == "keeps half a copy":
+                self._place.put(key, _EPOCH, bytes(content))
+            raise
+        if key in self._sighted() and self._place.flaw != "overwrites with a copy":
+            raise Occupied(key=key)
+        self._place.put(key, _EPOCH, bytes(content))
+        return Deposit(key, sha256(content).hexdigest(), len(content))
 
     def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
         for key in keys:

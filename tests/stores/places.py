@@ -12,6 +12,7 @@ from retentiond.core.policy import Action, PathSelection, Start
 from retentiond.engine.ports import Batch, Scope
 from retentiond.stores.files import FilesType
 from retentiond.testing.contract import LONG_AGO
+from retentiond.testing.copying import kill_taking
 
 UNUSUAL = (
     "line\nbreak",
@@ -59,6 +60,16 @@ class Directory:
         target.write_bytes(content)
         os.utime(target, (start.timestamp(), start.timestamp()))
         return key_of(raw)
+
+    def key(self, name: str) -> str:
+        return key_of(f"in/{name}")
+
+    def strays(self) -> int:
+        return len(list(self.path.glob("**/.retentiond~*")))
+
+    def killed_taking(self, key: str) -> None:
+        kill_taking("files", {"path": str(self.path)}, key)
+        assert self.strays() == 1
 
     def make_outside(self) -> str:
         return self.put("elsewhere")

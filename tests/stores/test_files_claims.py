@@ -120,9 +120,9 @@ def test_moving_by_link_never_replaces(place):
     place.put("to/a", content=b"newcomer")
     source, target = (os.open(place.path / name, os.O_RDONLY) for name in ("from", "to"))
     with pytest.raises(FileExistsError):
-        move_by_link(source, target, "a")
-    move_by_link(source, target, "b")
-    move_by_link(source, target, "folder")
+        move_by_link(source, "a", target, "a")
+    move_by_link(source, "b", target, "b")
+    move_by_link(source, "folder", target, "folder")
     os.close(source)
     os.close(target)
     assert [place.content(f"to/{name}") for name in ("a", "b", "folder/c")] == [b"newcomer", b"claimed", b"content"]

@@ -12,11 +12,13 @@ from retentiond.core.selector import Predicate
 from retentiond.engine.ports import Batch, Restoring, Scope, StoreType
 from retentiond.errors import StoreUnavailable
 from retentiond.testing.contract import LONG_AGO, AnonymisingContract, StoreContract
+from retentiond.testing.copying import ReadableContract, WritableContract
 from retentiond.testing.faults import FaultyStore
 from retentiond.testing.memory import Flaw, MemoryPlace, MemoryType
 
 SCOPE = Scope(PathSelection("in/**"), Start("modified"))
 MASKING = ("masks one column only", "masks what it should leave", "recognises nothing as done")
+COPYING = ("reads any revision", "overwrites with a copy", "keeps half a copy")
 FLAWS = [flaw for flaw in get_args(Flaw) if flaw]
 COLUMNS = (("name", Mask(1)), ("ref", Hash(16)))
 
@@ -29,6 +31,15 @@ class PlaceInMemory:
     def make(self, name, *, start=LONG_AGO, content=b"content"):
         self.memory.put(f"in/{name}", start, content)
         return f"in/{name}"
+
+    def key(self, name):
+        return f"in/{name}"
+
+    def strays(self):
+        return 0
+
+    def killed_taking(self, key):
+        """What was in memory dies with its process."""
 
     def make_outside(self):
         self.memory.put("elsewhere", LONG_AGO, b"outside")
@@ -92,6 +103,12 @@ class TestMaskedMemory(AnonymisingContract):
         return MaskedInMemory()
 
 
+class TestCopiesInMemory(ReadableContract, WritableContract):
+    @pytest.fixture
+    def place(self):
+        return PlaceInMemory()
+
+
 def promises(contract):
     return [name for name in dir(contract) if name.startswith("test_")]
 
@@ -102,12 +119,12 @@ def broken(contract, place, flaw):
     for promise in promises(contract):
         try:
             getattr(contract(), promise)(place(MemoryPlace(flaw=flaw)))
-        except (AssertionError, KeyError):
+        except (AssertionError, KeyError, pytest.fail.Exception):
             found.append(promise)
     return found
 
 
-@pytest.mark.parametrize("flaw", [flaw for flaw in FLAWS if flaw not in MASKING])
+@pytest.mark.parametrize("flaw", [flaw for flaw in FLAWS if flaw not in (*MASKING, *COPYING)])
 def test_the_contract_notices(flaw):
     assert broken(StoreContract, PlaceInMemory, flaw)
 
@@ -115,6 +132,11 @@ def test_the_contract_notices(flaw):
 @pytest.mark.parametrize("flaw", [*MASKING, "ignores the revision", "announces too early", "disposes of what is outside"])
 def test_the_contract_of_anonymising_notices(flaw):
     assert broken(AnonymisingContract, MaskedInMemory, flaw)
+
+
+@pytest.mark.parametrize("flaw", COPYING)
+def test_the_contracts_of_copying_notice(flaw):
+    assert broken(ReadableContract if flaw == "reads any revision" else WritableContract, PlaceInMemory, flaw)
 
 
 def fates(store, keys, revisions, **others):

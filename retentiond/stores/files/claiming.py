@@ -117,7 +117,7 @@ def put_back(tree: Tree, fd: int, names: Sequence[str]) -> None:
 def give_back(fd: int, claim: int, name: str) -> bool:
     """Gives one claimed item its name back; False where a newcomer has it, and the item stays in the claim."""
     try:
-        _move(claim, fd, name)
+        move(claim, name, fd, name)
     except FileExistsError:
         if not same_file(look(fd, name), look(claim, name)):
             return False
@@ -127,27 +127,27 @@ def give_back(fd: int, claim: int, name: str) -> bool:
     return True
 
 
-def move_by_link(source: int, target: int, name: str) -> None:
-    """Moves a name between directories by `link` and `unlink`: `FileExistsError` where the name is taken.
+def move_by_link(source: int, old: str, target: int, new: str) -> None:
+    """Moves a name between directories by `link` and `unlink`: `FileExistsError` where the new name is taken.
 
     A directory has no links; renaming one can replace nothing but an empty directory.
     """
-    if stat.S_ISDIR(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode):
-        os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+    if stat.S_ISDIR(os.stat(old, dir_fd=source, follow_symlinks=False).st_mode):
+        os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
         return
-    os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
-    os.unlink(name, dir_fd=source)
+    os.link(old, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+    os.unlink(old, dir_fd=source)
 
 
-def _move(source: int, target: int, name: str) -> None:
-    raw = os.fsencode(name)
+def move(source: int, old: str, target: int, new: str) -> None:
+    """Renames without ever replacing: `FileExistsError` where the new name is taken."""
     if _renameat2 is None:
-        move_by_link(source, target, name)
-    elif _renameat2(source, raw, target, raw, _NOREPLACE):
+        move_by_link(source, old, target, new)
+    elif _renameat2(source, os.fsencode(old), target, os.fsencode(new), _NOREPLACE):
         number = ctypes.get_errno()
         if number not in _LACKING:
             raise OSError(number, os.strerror(number))
-        move_by_link(source, target, name)
+        move_by_link(source, old, target, new)
 
 
 @contextmanager

@@ -11,16 +11,17 @@ when they are empty, and never at or above the fixed part of the pattern.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.pattern import PathPattern, is_plain
 from retentiond.core.policy import PathSelection
-from retentiond.engine.ports import Batch, Scope
+from retentiond.engine.ports import Batch, Deposit, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.files.claiming import Fates, code_of, let_go, put_back
 from retentiond.stores.files.columns import pattern_of
 from retentiond.stores.files.paths import Step, by_directory
+from retentiond.stores.files.taking import take
 from retentiond.stores.files.tree import is_absent, is_denied, refusal
 from retentiond.stores.files.view import FilesView
 
@@ -69,6 +70,9 @@ class FilesStore(FilesView):
                 raise StoreUnavailable("an item could not be put back durably", why=code_of(error), key=parent) from error
             finally:
                 os.close(fd)
+
+    def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
+        return take(self._tree, key, pieces)
 
     def _dispose(self, batch: Batch) -> Iterator[Settled]:
         mounts = self._tree.mounts_inside()

@@ -19,6 +19,7 @@ from retentiond.core.pattern import PathPattern
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
 from retentiond.stores.files.claims import RESERVED, claimed, is_file, is_single, look, names_in, same_file
 from retentiond.stores.files.columns import SHADOWED, Columns, Match, pattern_of, waiting_window
+from retentiond.stores.files.content import edges_of, pieces_of
 from retentiond.stores.files.paths import Step, by_directory
 from retentiond.stores.files.tree import Tree, Way, is_absent, is_barred, refusal
 
@@ -78,6 +79,12 @@ class FilesView:
         if self._tree.mounts_inside():
             found.append("something is mounted inside the root; what is in there is not looked at")
         return found
+
+    def read(self, scope: Scope, key: str, revision: str) -> Iterator[bytes]:
+        return pieces_of(self._tree, key, revision)
+
+    def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
+        return edges_of(self._tree, key, revision, head, tail)
 
     def close(self) -> None:
         self._tree.close()
