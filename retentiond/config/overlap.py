@@ -1,8 +1,8 @@
 """Two rules for one item: which pairs of selections can name the same thing.
 
 Guarantee: two patterns are told apart only if no path matches both (their automata have no
-word in common); two rules for one table only if both have a condition, and not the same one.
-What two conditions have in common only the database knows, and planning finds out. A rule that
+word in common); two rules for one table, or for one folder of mail, only if both have a condition, and not the
+same one. What two conditions have in common only the store knows, and planning finds out. A rule that
 deletes and one that anonymises may meet.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from retentiond.config.reading import Part
-from retentiond.core.policy import Category, PathSelection, Rule, Selection, TableSelection
+from retentiond.core.policy import Category, MailSelection, PathSelection, Rule, Selection, TableSelection
 from retentiond.errors import Problem
 
 _TOKEN = re.compile(r"\{(\w+)(?::([^{}]*))?\}|(\*\*/)|(\*\*)|(\*)|(.)", re.DOTALL)
@@ -65,7 +65,8 @@ def _beginning(selection: Selection) -> str:
     """What every key of a selection begins with."""
     if isinstance(selection, TableSelection):
         return f"{selection.table.lower()}/"
-    return re.split(r"[*{]", selection.pattern, maxsplit=1)[0]
+    pattern = selection.folder if isinstance(selection, MailSelection) else selection.pattern
+    return re.split(r"[*{]", pattern, maxsplit=1)[0]
 
 
 def _meeting(group: list[tuple[str, int, Placed]]) -> Iterable[tuple[Placed, Placed]]:
@@ -98,6 +99,9 @@ def meet(one: Selection, other: Selection) -> bool:
         return one.where is None or other.where is None or one.where.split() == other.where.split()
     if isinstance(one, PathSelection) and isinstance(other, PathSelection):
         return _common_path(one.pattern, other.pattern)
+    if isinstance(one, MailSelection) and isinstance(other, MailSelection):
+        apart = None not in (one.conditions, other.conditions) and one.conditions != other.conditions
+        return not apart and _common_path(one.folder, other.folder)
     return False
 
 

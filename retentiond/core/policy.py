@@ -50,7 +50,27 @@ class TableSelection:
     apart: tuple[str, ...] = ()
 
 
-Selection = PathSelection | TableSelection
+@dataclass(frozen=True, slots=True)
+class MailSelection:
+    """The messages of a store of mail for which every word said holds (`core.mail`).
+
+    `folder` is a pattern of paths; `senders` are patterns of addresses of which one has to match one in From,
+    `recipients` the same of To, `headers` pairs of a header's name and a pattern of what it says.
+    """
+
+    folder: str = "**"
+    senders: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def conditions(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, str], ...]] | None:
+        """What is said of a message beside its folder; None where nothing is, so that every message fits."""
+        senders, recipients = (() if "*" in one else one for one in (self.senders, self.recipients))
+        return (senders, recipients, self.headers) if senders or recipients or self.headers else None
+
+
+Selection = PathSelection | TableSelection | MailSelection
 
 
 @dataclass(frozen=True, slots=True)

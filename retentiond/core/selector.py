@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from retentiond.core.item import ENCODED, raw_of
+from retentiond.core.mail import as_fact, identifiers
 from retentiond.core.pattern import PatternError, glob_covers, is_plain
 from retentiond.core.policy import Rule
 from retentiond.core.registers import Hold
@@ -129,7 +130,7 @@ class HoldIndex:
                 continue
             if name not in facts:
                 raise FactsNeeded(name)
-            if facts[name][i] == value:
+            if as_fact(self._rule.selection, name, value) in identifiers(self._rule.selection, facts[name][i]):
                 return True
         return False
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from retentiond.core.item import NOTHING, Page, raw_of
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.pattern import compile_pattern
-from retentiond.core.policy import PathSelection
+from retentiond.core.policy import PathSelection, TableSelection
 from retentiond.engine import failpoints
 from retentiond.engine.ports import OUTSIDE, PAGE, PIECE, Batch, Deposit, Scope, Traits
 from retentiond.errors import ItemChanged, Occupied, StoreUnavailable
@@ -164,7 +164,7 @@ class MemoryView:
         selection = scope.selection
         if isinstance(selection, PathSelection):
             return compile_pattern(selection.pattern).match(raw_of(key)) is not None
-        return key.startswith(f"{selection.table}/")
+        return isinstance(selection, TableSelection) and key.startswith(f"{selection.table}/")
 
     def _is_done(self, scope: Scope, record: Record) -> bool:
         done = all(strategy.is_done(record.facts.get(name)) for name, strategy in scope.columns)

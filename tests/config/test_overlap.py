@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retentiond.config.overlap import meet
 from retentiond.core.pattern import PatternError, compile_pattern
-from retentiond.core.policy import PathSelection, TableSelection
+from retentiond.core.policy import MailSelection, PathSelection, TableSelection
 
 CATEGORY = "policies.d/support.yaml"
 
@@ -76,6 +76,11 @@ def test_a_pattern_overlaps_itself(one):
         (TableSelection("calls", "x"), TableSelection("calls", "y"), False),
         (TableSelection("calls"), TableSelection("agents"), False),
         (TableSelection("calls"), PathSelection("**"), False),
+        (MailSelection("INBOX"), MailSelection("Sent"), False),
+        (MailSelection("INBOX"), MailSelection("*", senders=("jo@a.example",)), True),
+        (MailSelection("INBOX", senders=("*",)), MailSelection("INBOX", senders=("jo@a.example",)), True),
+        (MailSelection("INBOX", headers=(("X", "1"),)), MailSelection("INBOX", headers=(("X", "1"),)), True),
+        (MailSelection("INBOX", headers=(("X", "1"),)), MailSelection("INBOX", headers=(("X", "2"),)), False),
     ],
 )
 def test_tables_overlap_without_a_condition_or_with_the_same(one, other, expected):
