@@ -33,7 +33,7 @@ from retentiond.core.registers import Registers
 from retentiond.core.selector import FactsNeeded, HoldIndex
 from retentiond.engine.failpoints import reach
 from retentiond.engine.pipeline import with_events
-from retentiond.engine.ports import OUTSIDE, Admission, Batch, Closing, Events, Intent, Journal, Restoring, Stop, Store
+from retentiond.engine.ports import OUTSIDE, Admission, Batch, Closing, Events, Intent, Journal, Restoring, Stop, Store, sighted
 from retentiond.engine.setwise import SecondLook
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 
@@ -150,13 +150,13 @@ class Executor:
             seen = work.seen(self._registers()) if is_event or work.bench.rule.action.reviewed else (-1, -1)
             stays = _with_unreviewed(work, spared)
             if page is None and is_event:
-                page = store.probe(batch.scope, batch.keys)
+                page = sighted(store, batch)
             current = with_events(page, bench, self._events, acting=True) if page is not None else None
             try:
                 admit = partial(self._admit, work, stays, current, seen)
                 intent = self._journal.turn(closing, (bench.category, bench.rule.name, batch), admit)
             except FactsNeeded:
-                page = store.probe(batch.scope, batch.keys)
+                page = sighted(store, batch)
             except Stale:
                 pass
             else:
@@ -246,7 +246,7 @@ class Executor:
         if gone and turned.batch.store not in self._lost:
             batch = turned.batch.only(gone)
             try:
-                page = self._open_store(batch.store).probe(batch.scope, batch.keys)
+                page = sighted(self._open_store(batch.store), batch)
             except (StoreUnavailable, StoreDenied) as error:
                 result.trouble = error
                 self._lose(batch.store, error)
@@ -267,7 +267,7 @@ def inferred_fates(store: Store, batch: Batch, positions: Sequence[int]) -> list
     anonymises = batch.action.anonymises
     if isinstance(store, Restoring):
         store.put_back(batch.scope, batch.keys)
-    page = store.probe(batch.scope, batch.keys)
+    page = sighted(store, batch)
     fates: dict[tuple[Outcome, str], list[int]] = {}
     for i, (position, now, then) in enumerate(zip(positions, page.revisions, batch.revisions, strict=True)):
         if now is None:

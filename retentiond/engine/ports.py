@@ -4,7 +4,8 @@ A store comes in two types. A `View` looks and cannot change anything; a `Store`
 can also let go. Planning is handed views. Optional powers are small protocols beside them:
 `Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
 `Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
-that go with others), `Readable` (an item's bytes), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side).
+that go with others), `Versioned` (several revisions of one key), `Readable` (an item's bytes), `Writable` (take in a
+copy), `Shardable` (parts of a scope, side by side).
 Four promises hold for every store, and the shipped `StoreContract` tests them:
 
 1. Looking changes nothing. `scan` and `probe` leave no trace.
@@ -186,6 +187,25 @@ class Reflecting(Protocol):
         What is `taken` when an answer is asked for stands elsewhere and is left out.
         """
         ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A store that may hold several revisions under one key: each is an item of its own, and `scan` shows every one."""
+
+    def probe_revisions(self, scope: Scope, keys: Sequence[str], revisions: Sequence[str]) -> Page:
+        """`probe` for each key in this revision: absent where that is gone, whatever else lies under the key.
+
+        Where the key can hold one item only, which changes in place, what is there now is shown.
+        """
+        ...
+
+
+def sighted(view: View, batch: Batch) -> Page:
+    """The items of a batch as they are now, position by position."""
+    if isinstance(view, Versioned):
+        return view.probe_revisions(batch.scope, batch.keys, batch.revisions)
+    return view.probe(batch.scope, batch.keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from retentiond.core.generations import Lineup, judge_together
 from retentiond.core.item import Page
 from retentiond.core.ladder import KEEP, LADDER, REFERRED, Bench, Group, Judgement, Verdict, above, reason_of
 from retentiond.core.outcome import Outcome, Settled
-from retentiond.engine.ports import OUTSIDE, PAGE, Batch, View
+from retentiond.engine.ports import OUTSIDE, PAGE, Batch, View, sighted
 from retentiond.errors import StoreUnavailable
 
 TWICE = "the listing shows it twice"
@@ -330,7 +330,7 @@ class SecondLook:
         """Those of the unseen that are absent; an item that hides from a listing is not."""
         if not positions:
             return []
-        page = store.probe(batch.scope, [batch.keys[i] for i in positions])
+        page = sighted(store, batch.only(positions))
         return [i for i, revision in zip(positions, page.revisions, strict=True) if revision is None]
 
     def _bereft(self, store: View, batch: Batch, due: dict[int, str]) -> list[int]:

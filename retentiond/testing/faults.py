@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from retentiond.core.item import Page
 from retentiond.core.outcome import Settled
-from retentiond.engine.ports import Batch, Deposit, Readable, Restoring, Scope, Store, Traits, Writable
+from retentiond.engine.ports import Batch, Deposit, Readable, Restoring, Scope, Store, Traits, Versioned, Writable
 from retentiond.errors import RetentiondError, StoreUnavailable
 
 T = TypeVar("T")
@@ -47,6 +47,13 @@ class FaultyStore:
 
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         self._point()
+        return self._store.probe(scope, keys)
+
+    def probe_revisions(self, scope: Scope, keys: Sequence[str], revisions: Sequence[str]) -> Page:
+        """Passed on where the store behind it holds several revisions of a key; else its one item is probed."""
+        self._point()
+        if isinstance(self._store, Versioned):
+            return self._store.probe_revisions(scope, keys, revisions)
         return self._store.probe(scope, keys)
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
