@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from retentiond.core.item import Page
 from retentiond.core.outcome import Settled
-from retentiond.engine.ports import Batch, Deposit, Readable, Restoring, Scope, Store, Traits, Versioned, Writable
+from retentiond.engine.ports import Batch, Deposit, Readable, Restoring, Scope, Shardable, Store, Traits, Versioned, Writable
 from retentiond.errors import RetentiondError, StoreUnavailable
 
 T = TypeVar("T")
@@ -82,6 +82,12 @@ class FaultyStore:
         self._point()
         assert isinstance(self._store, Writable)
         return self._store.take(key, self._each(iter(pieces)))
+
+    def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
+        """Passed on to a store that is `Shardable`."""
+        self._point()
+        assert isinstance(self._store, Shardable)
+        return self._store.shards(scope, wanted)
 
     def warnings(self, scope: Scope) -> Sequence[str]:
         self._point()

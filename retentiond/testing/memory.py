@@ -1,17 +1,20 @@
 """A store in memory: a named fake, honest unless it is told not to be.
 
-A `MemoryPlace` outlives the handles that are opened on it, as a disk does. It passes
-`StoreContract`; with a `Flaw` it breaks one promise, which the contract must notice.
+A `MemoryPlace` outlives the handles that are opened on it, as a disk does, and may have several at
+once, each in its thread. It passes all the contracts; with a `Flaw` it breaks one promise, which
+they must notice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import count
+from threading import RLock
 from typing import Any, Literal
+from zlib import crc32
 
 from retentiond.core.item import NOTHING, Page, raw_of
 from retentiond.core.outcome import Outcome, Settled
@@ -43,6 +46,9 @@ Flaw = Literal[
     "reads any revision",
     "overwrites with a copy",
     "keeps half a copy",
+    "leaves a part out",
+    "shows an item in two parts",
+    "probes a part only",
 ]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHUNK = 10
@@ -61,10 +67,17 @@ class Record:
 
 
 class MemoryPlace:
-    """A place that holds items by key. `available=False` is a server that is down."""
+    """A place that holds items by key. `available=False` is a server that is down.
 
-    def __init__(self, name: str = "memory", flaw: Flaw = "") -> None:
-        self.name, self.flaw = name, flaw
+    `lanes` is how many handles side by side it recommends; any number may be open, each in its thread.
+    `before` is called with the keys of each chunk before it is let go, by the handle's own thread, so
+    that a test can let a handle wait or die there.
+    """
+
+    def __init__(self, name: str = "memory", flaw: Flaw = "", lanes: int = 1) -> None:
+        self.name, self.flaw, self.lanes = name, flaw, lanes
+        self.lock = RLock()
+        self.before: Callable[[Sequence[str]], None] = lambda _keys: None
         self.records: dict[str, Record] = {}
         self.half_done: dict[str, Record] = {}
         self.looks = 0
@@ -109,12 +122,17 @@ class MemoryView:
 
     @property
     def traits(self) -> Traits:
-        return Traits(atomic=True)
+        return Traits(atomic=True, lanes=self._place.lanes)
+
+    def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
+        """Parts `I/N`: the items whose key has a checksum of the rest I when divided by N."""
+        parts = [replace(scope, part=f"{i}/{wanted}") for i in range(wanted)]
+        return parts[1:] or parts if self._place.flaw == "leaves a part out" else parts
 
     def scan(self, scope: Scope) -> Iterator[Page]:
         self._available()
         size = PAGE + 1 if self._place.flaw == "overfills a page" else PAGE
-        found = [key for key in self._sighted() if self._selects(scope, key)]
+        found = [key for key in self._sighted() if self._selects(scope, key) and self._is_in_part(scope, key)]
         found += found[:1] if self._place.flaw == "shows an item twice" else []
         found = found[1:] if self._place.flaw == "misses an item" else found
         for first in range(0, len(found), size):
@@ -158,7 +176,16 @@ class MemoryView:
     def _sighted(self) -> Mapping[str, Record]:
         if self._place.flaw == "loses what is half done":
             return self._place.records
-        return {**self._place.half_done, **self._place.records}
+        with self._place.lock:
+            return {**self._place.half_done, **self._place.records}
+
+    def _is_in_part(self, scope: Scope, key: str) -> bool:
+        if not scope.part:
+            return True
+        rest, parts = map(int, scope.part.split("/"))
+        if self._place.flaw == "shows an item in two parts" and key in list(self._place.records)[:1]:
+            return True
+        return crc32(key.encode()) % parts == rest
 
     def _selects(self, scope: Scope, key: str) -> bool:
         selection = scope.selection
@@ -172,7 +199,8 @@ class MemoryView:
 
     def _page(self, scope: Scope, keys: list[str]) -> Page:
         sighted = self._sighted()
-        records = [sighted.get(key) for key in keys]
+        blind = self._place.flaw == "probes a part only"
+        records = [None if blind and not self._is_in_part(scope, key) else sighted.get(key) for key in keys]
         present = [(i, key, record) for i, (key, record) in enumerate(zip(keys, records, strict=True)) if record is not None]
         naive = self._place.flaw == "shows naive starts"
         return Page(
@@ -215,15 +243,18 @@ class MemoryStore(MemoryView):
         return Deposit(key, sha256(content).hexdigest(), len(content))
 
     def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
-        for key in keys:
-            if key in self._place.half_done and key not in self._place.records:
-                self._place.records[key] = self._place.half_done.pop(key)
+        place = self._place
+        with place.lock:
+            for key in [key for key in keys if key in place.half_done and key not in place.records]:
+                place.records[key] = place.half_done.pop(key)
 
     def _dispose(self, batch: Batch, positions: Sequence[int]) -> Iterator[Settled]:
         fates: dict[Outcome, list[int]] = {}
         mine: list[str] = []
+        self._place.before([batch.keys[i] for i in positions])
         for i in positions:
-            outcome = self._claim(batch, i)
+            with self._place.lock:
+                outcome = self._claim(batch, i)
             fates.setdefault(outcome, []).append(i)
             mine += [batch.keys[i]] if outcome is Outcome.DISPOSED else []
         if mine:
@@ -232,11 +263,12 @@ class MemoryStore(MemoryView):
         facts = [Settled(at, outcome) for outcome, at in fates.items()]
         if self._place.flaw == "announces too early":
             yield from facts
-        for key in mine:
-            if batch.action.anonymises:
-                self._mask(batch, key)
-            else:
-                self._destroy(key)
+        with self._place.lock:
+            for key in mine:
+                if batch.action.anonymises:
+                    self._mask(batch, key)
+                else:
+                    self._destroy(key)
         failpoints.reach("destroyed")
         failpoints.reach("settled")
         if self._place.flaw != "announces too early":

@@ -15,9 +15,11 @@ from retentiond.testing.contract import LONG_AGO, AnonymisingContract, StoreCont
 from retentiond.testing.copying import ReadableContract, WritableContract
 from retentiond.testing.faults import FaultyStore
 from retentiond.testing.memory import Flaw, MemoryPlace, MemoryType
+from retentiond.testing.sharding import LanesContract, ShardableContract
 
 SCOPE = Scope(PathSelection("in/**"), Start("modified"))
 MASKING = ("masks one column only", "masks what it should leave", "recognises nothing as done")
+SHARDING = ("leaves a part out", "shows an item in two parts", "probes a part only")
 COPYING = ("reads any revision", "overwrites with a copy", "keeps half a copy")
 FLAWS = [flaw for flaw in get_args(Flaw) if flaw]
 COLUMNS = (("name", Mask(1)), ("ref", Hash(16)))
@@ -40,6 +42,9 @@ class PlaceInMemory:
 
     def killed_taking(self, key):
         """What was in memory dies with its process."""
+
+    def crowd(self):
+        return [self.make(f"{i % 7}/item-{i}") for i in range(100)]
 
     def make_outside(self):
         self.memory.put("elsewhere", LONG_AGO, b"outside")
@@ -109,6 +114,12 @@ class TestCopiesInMemory(ReadableContract, WritableContract):
         return PlaceInMemory()
 
 
+class TestSideBySideInMemory(ShardableContract, LanesContract):
+    @pytest.fixture
+    def place(self):
+        return PlaceInMemory(MemoryPlace(lanes=4))
+
+
 def promises(contract):
     return [name for name in dir(contract) if name.startswith("test_")]
 
@@ -124,7 +135,7 @@ def broken(contract, place, flaw):
     return found
 
 
-@pytest.mark.parametrize("flaw", [flaw for flaw in FLAWS if flaw not in (*MASKING, *COPYING)])
+@pytest.mark.parametrize("flaw", [flaw for flaw in FLAWS if flaw not in (*MASKING, *COPYING, *SHARDING)])
 def test_the_contract_notices(flaw):
     assert broken(StoreContract, PlaceInMemory, flaw)
 
@@ -132,6 +143,11 @@ def test_the_contract_notices(flaw):
 @pytest.mark.parametrize("flaw", [*MASKING, "ignores the revision", "announces too early", "disposes of what is outside"])
 def test_the_contract_of_anonymising_notices(flaw):
     assert broken(AnonymisingContract, MaskedInMemory, flaw)
+
+
+@pytest.mark.parametrize("flaw", SHARDING)
+def test_the_contract_of_parts_notices(flaw):
+    assert broken(ShardableContract, PlaceInMemory, flaw)
 
 
 @pytest.mark.parametrize("flaw", COPYING)
