@@ -13,8 +13,8 @@ import pytest
 from retentiond.core.policy import Action
 from retentiond.engine import failpoints
 from retentiond.engine.ports import Batch
+from retentiond.stores.columns import SHADOWED
 from retentiond.stores.files.claiming import move_by_link
-from retentiond.stores.files.columns import SHADOWED
 from tests.stores.places import batch, claims_in, dispose, doubts, scope, seen
 
 

@@ -13,14 +13,15 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from retentiond.core.outcome import Outcome, Settled
+from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
-from retentiond.stores.files.claims import RESERVED, claim_directories, is_file, is_single, look, opened, revision_of, same_file
-from retentiond.stores.files.paths import Step
+from retentiond.stores.fates import Fates
+from retentiond.stores.files.claims import claim_directories, is_file, is_single, look, opened, revision_of, same_file
 from retentiond.stores.files.tree import DIRECTORY, Tree, is_absent
+from retentiond.stores.paths import RESERVED, Step
 
 _WORDS = {
     errno.EACCES: "denied",
@@ -41,37 +42,6 @@ def code_of(error: OSError) -> str:
     """The fixed word for a system error."""
     number = error.errno or errno.EIO
     return _WORDS.get(number) or errno.errorcode.get(number, "eio").lower()
-
-
-class Fates:
-    """What has become of the steps of one directory. The last word about a position counts."""
-
-    def __init__(self) -> None:
-        self._of: dict[int, tuple[Outcome, str]] = {}
-
-    def settle(self, position: int, outcome: Outcome, code: str = "") -> None:
-        """The fate of one position."""
-        self._of[position] = (outcome, code)
-
-    def settle_all(self, steps: Iterable[Step], outcome: Outcome, code: str = "") -> None:
-        """The same fate for many."""
-        self._of.update(dict.fromkeys([position for position, _ in steps], (outcome, code)))
-
-    def unmet(self, steps: Sequence[Step]) -> list[Step]:
-        """The steps whose item was not found, or not as it was planned."""
-        return [step for step in steps if self._of[step[0]][0] in (Outcome.GONE, Outcome.CHANGED)]
-
-    def any_disposed(self) -> bool:
-        """Whether at least one item has gone by our hand."""
-        return any(outcome is Outcome.DISPOSED for outcome, _ in self._of.values())
-
-    def settled(self) -> Iterator[Settled]:
-        """One fact for each kind of fate."""
-        by: dict[tuple[Outcome, str], list[int]] = {}
-        for position, fate in self._of.items():
-            by.setdefault(fate, []).append(position)
-        for (outcome, code), positions in by.items():
-            yield Settled(positions, outcome, code)
 
 
 def let_go(tree: Tree, fd: int, steps: Sequence[Step], revisions: Sequence[str]) -> Fates:

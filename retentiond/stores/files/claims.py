@@ -17,10 +17,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from retentiond.stores.files.tree import Tree, is_absent, is_barred
-
-RESERVED = ".retentiond~"
-"""Names that begin so belong to retentiond and are never items."""
-
+from retentiond.stores.paths import RESERVED
 
 _FEW, _LONG = 16, 4
 

@@ -1,147 +1,27 @@
-"""From what the system says about files to the columns of a page.
-
-Revision, size and doubts come from the file's status, the start from its modification time or
-from a date in its path, the facts from the names that the pattern captures. Nothing is opened.
-"""
+"""How the system's status of a file is read."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
+from operator import attrgetter
 
-from retentiond.core.item import NOTHING, Page, key_of
-from retentiond.core.pattern import PathPattern, compile_pattern, date_of
-from retentiond.core.policy import PathSelection
-from retentiond.core.times import end_of
-from retentiond.engine.ports import Scope
+from retentiond.stores.columns import EPOCH, Reading
 from retentiond.stores.files.claims import revision_of
 
 LINKED = "it has other hard links, so removing one name would not erase it"
-SHADOWED = "a cut-short disposal still holds another item of this name beside it, in a directory .retentiond~…"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_DATES = 10_000
-
-Match = re.Match[str] | None
-
-
-def pattern_of(scope: Scope) -> PathPattern:
-    """The pattern of a scope; `ValueError` for a selection, a start or a field that files do not have."""
-    if not isinstance(scope.selection, PathSelection):
-        raise ValueError("a files store selects by path")  # noqa: TRY004 one error for whatever files do not have
-    pattern = compile_pattern(scope.selection.pattern)
-    start = scope.start
-    if start.kind not in ("modified", "path", "event"):
-        raise ValueError(f"files have no start of the kind {start.kind}")
-    if start.kind == "path" and start.name not in pattern.dates:
-        raise ValueError(f"the pattern captures no date named {start.name}")
-    unknown = [name for name in scope.fields if name not in pattern.names]
-    if unknown:
-        raise ValueError(f"the pattern captures nothing named {', '.join(unknown)}")
-    return pattern
 
 
 def modified_at(status: os.stat_result) -> datetime | None:
     """When a file was last modified (UTC, whole microseconds); None beyond the calendar."""
     try:
-        return _EPOCH + timedelta(0, 0, status.st_mtime_ns // 1000)
+        return EPOCH + timedelta(0, 0, status.st_mtime_ns // 1000)
     except OverflowError:
         return None
 
 
-def waiting_window(scope: Scope) -> tuple[int, int] | None:
-    """The modification times (nanoseconds, end excluded) of which the scope needs only the number."""
-    if scope.start.kind != "modified" or scope.waiting_from is None or scope.now is None:
-        return None
-    low, now = ((at - _EPOCH) // _MICROSECOND for at in (scope.waiting_from, scope.now))
-    return low * 1000, (now + 1) * 1000
+def _linked(status: os.stat_result) -> str | None:
+    return None if status.st_nlink == 1 else LINKED
 
 
-class Columns:
-    """Gathers files until they make a page, or puts those that were asked about in their places."""
-
-    def __init__(self, scope: Scope, pattern: PathPattern) -> None:
-        self._fields = scope.fields
-        self._held = scope.predicates[0].hold if scope.predicates else None
-        self._start: Callable[[os.stat_result, Match], datetime | None] | None = {
-            "modified": lambda status, _: modified_at(status),
-            "path": lambda _, match: self._date(match),
-        }.get(scope.start.kind)
-        self._name, self._form = scope.start.name, pattern.dates.get(scope.start.name, "")
-        self._zone = ZoneInfo(scope.start.zone)
-        self._dates: dict[str, datetime | None] = {}
-        self._clear()
-
-    def _clear(self) -> None:
-        self.raws: list[str] = []
-        self.statuses: list[os.stat_result | None] = []
-        self.matches: list[Match] = []
-        self.doubts: dict[int, str] = {}
-
-    def expect(self, files: int) -> None:
-        """So many files were asked about; those that are not `put` are absent."""
-        self.statuses, self.matches = [None] * files, [None] * files
-
-    def put(self, position: int, status: os.stat_result, match: Match, doubt: str | None = None) -> None:
-        """A file that was asked about. A doubt of its own goes before that of its hard links."""
-        self.statuses[position], self.matches[position] = status, match
-        if doubt is not None or status.st_nlink != 1:
-            self.doubts[position] = doubt or LINKED
-
-    def __len__(self) -> int:
-        return len(self.raws)
-
-    def add(self, raw: str, status: os.stat_result, match: Match, doubt: str | None = None) -> None:
-        """One more file. A doubt of its own goes before that of its hard links."""
-        if doubt is not None or status.st_nlink != 1:
-            self.doubts[len(self.raws)] = doubt or LINKED
-        self.raws.append(raw)
-        self.statuses.append(status)
-        self.matches.append(match)
-
-    def page(self, keys: Sequence[str] | None = None, unseen: int = 0) -> Page:
-        """What was gathered, as a page; gathering begins anew.
-
-        A hold whose predicate only a database can evaluate covers every file: in doubt, held.
-        """
-        page = Page(
-            keys=_keys(self.raws) if keys is None else keys,
-            revisions=[None if s is None else revision_of(s) for s in self.statuses],
-            starts=self._starts(),
-            sizes=[0 if s is None else s.st_size for s in self.statuses],
-            facts={name: [self._fact(m, name) for m in self.matches] for name in self._fields} if self._fields else NOTHING,
-            doubts=self.doubts,
-            held=dict.fromkeys(range(len(self.statuses)), self._held) if self._held is not None else NOTHING,
-            unseen=unseen,
-        )
-        self._clear()
-        return page
-
-    def _starts(self) -> list[datetime | None]:
-        start = self._start
-        if start is None:
-            return [None] * len(self.statuses)
-        return [None if s is None else start(s, m) for s, m in zip(self.statuses, self.matches, strict=True)]
-
-    def _fact(self, match: Match, name: str) -> str | None:
-        return None if match is None else key_of(match[name])
-
-    def _date(self, match: Match) -> datetime | None:
-        if match is None:
-            return None
-        text = match[self._name]
-        if text not in self._dates:
-            if len(self._dates) >= _DATES:
-                self._dates.clear()
-            civil = date_of(text, self._form)
-            self._dates[text] = end_of(*civil, self._zone) if civil else None
-        return self._dates[text]
-
-
-def _keys(raws: list[str]) -> list[str]:
-    together = "".join(raws)
-    return raws if together.isascii() and "b64:" not in together else [key_of(raw) for raw in raws]
+READING: Reading[os.stat_result] = Reading(revision_of, attrgetter("st_size"), modified_at, _linked)

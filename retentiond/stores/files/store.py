@@ -14,16 +14,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from retentiond.core.outcome import Outcome, Settled
-from retentiond.core.pattern import PathPattern, is_plain
-from retentiond.core.policy import PathSelection
 from retentiond.engine.ports import Batch, Deposit, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable
-from retentiond.stores.files.claiming import Fates, code_of, let_go, put_back
-from retentiond.stores.files.columns import pattern_of
-from retentiond.stores.files.paths import Step, by_directory
+from retentiond.stores.columns import floor_of, pattern_of
+from retentiond.stores.fates import Fates, held_in, sorted_out
+from retentiond.stores.files.claiming import code_of, let_go, put_back
 from retentiond.stores.files.taking import take
 from retentiond.stores.files.tree import is_absent, is_denied, refusal
 from retentiond.stores.files.view import FilesView
+from retentiond.stores.paths import Step, by_directory
 
 
 class FilesStore(FilesView):
@@ -76,12 +75,12 @@ class FilesStore(FilesView):
 
     def _dispose(self, batch: Batch) -> Iterator[Settled]:
         mounts = self._tree.mounts_inside()
-        pattern, held, floor = pattern_of(batch.scope), _held(batch), _floor(batch.scope)
+        pattern, held, floor = pattern_of(batch.scope), held_in(batch), floor_of(batch.scope)
         directories, strange = by_directory(batch.keys)
         if strange:
             yield Settled(strange, Outcome.FAILED, "not-a-key")
         for parent, steps in directories.items():
-            left, spared = _sorted_out(parent, steps, pattern, held)
+            left, spared = sorted_out(parent, steps, pattern, held)
             yield from spared.settled()
             if not left:
                 continue
@@ -128,39 +127,3 @@ class FilesStore(FilesView):
 
     def _forget(self) -> None:
         self._known = (None, {})
-
-
-def _sorted_out(parent: str, steps: list[Step], pattern: PathPattern, held: frozenset[int]) -> tuple[list[Step], Fates]:
-    """The steps of a directory that may be taken, and the fates of the others."""
-    fates = Fates()
-    every = pattern.below(parent) == "all"
-    if every and not held:
-        return steps, fates
-    prefix, left = parent and parent + "/", []
-    for position, name in steps:
-        if position in held:
-            fates.settle(position, Outcome.HELD)
-        elif not every and pattern.match(prefix + name) is None:
-            fates.settle(position, Outcome.CHANGED, "outside")
-        else:
-            left.append((position, name))
-    return left, fates
-
-
-def _held(batch: Batch) -> frozenset[int]:
-    """The positions that a hold may cover: one whose predicate only a database can evaluate covers every file."""
-    everything = frozenset(range(len(batch)))
-    return frozenset().union(*(everything if p.positions is None else p.positions for p in batch.predicates))
-
-
-def _floor(scope: Scope) -> str | None:
-    """The fixed part of the pattern, which is never removed; None where empty directories are kept."""
-    selection = scope.selection
-    if not isinstance(selection, PathSelection) or selection.empty_directories == "keep":
-        return None
-    fixed = []
-    for segment in selection.pattern.split("/")[:-1]:
-        if not is_plain(segment):
-            break
-        fixed.append(segment)
-    return "/".join(fixed)

@@ -17,11 +17,12 @@ from contextlib import closing
 from retentiond.core.item import Page
 from retentiond.core.pattern import PathPattern
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
-from retentiond.stores.files.claims import RESERVED, claimed, is_file, is_single, look, names_in, same_file
-from retentiond.stores.files.columns import SHADOWED, Columns, Match, pattern_of, waiting_window
+from retentiond.stores.columns import SHADOWED, Columns, Match, pattern_of, waiting_window
+from retentiond.stores.files.claims import claimed, is_file, is_single, look, names_in, same_file
+from retentiond.stores.files.columns import READING
 from retentiond.stores.files.content import edges_of, pieces_of
-from retentiond.stores.files.paths import Step, by_directory
 from retentiond.stores.files.tree import Tree, Way, is_absent, is_barred, refusal
+from retentiond.stores.paths import RESERVED, Step, by_directory
 
 _NOTHING_WAITS = (0, 0)
 
@@ -53,7 +54,7 @@ class FilesView:
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         """These files as they are now. What is no key of a file here (`../x`, a claim directory) is absent."""
         pattern = pattern_of(scope)
-        columns = Columns(scope, pattern)
+        columns = Columns(scope, pattern, READING)
         columns.expect(len(keys))
         mounts = self._tree.mounts_inside()
         try:
@@ -197,8 +198,9 @@ class _Sieve:
 
     def __init__(self, scope: Scope, pattern: PathPattern) -> None:
         self.pattern = pattern
-        self.columns = Columns(scope, pattern)
-        self.window = waiting_window(scope) or _NOTHING_WAITS
+        self.columns = Columns(scope, pattern, READING)
+        low, high = waiting_window(scope) or _NOTHING_WAITS
+        self.window = low * 1000, high * 1000  # files keep nanoseconds
         self.mounts: frozenset[str] = frozenset()
         self.unseen = 0
 

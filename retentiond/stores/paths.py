@@ -1,4 +1,4 @@
-"""From a key to a directory and a name, and never anywhere else."""
+"""Keys of stores that hold files in directories: from a key to a directory and a name, and never anywhere else."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from retentiond.core.item import key_of, raw_of
-from retentiond.stores.files.claims import RESERVED
 
+RESERVED = ".retentiond~"
+"""Names that begin so belong to retentiond and are never items."""
 _NOT_NAMES = ("", ".", "..")
 _MARKS = ("b64:", "\0", RESERVED)
 """A key without any of these, in ASCII, is its own path, unless a segment of it is none of a path."""
