@@ -214,7 +214,7 @@ class _Attempt:
         result, code = self._failure(name, error, found) if error is not None else self._success(name, found)
         if result is None:
             return None
-        starts = [c["oldest"] for c in counts if c["overdue"] and c["oldest"]]
+        starts = [c[name] for c in counts for name in ("oldest", "oldest_staying") if c["overdue"] and c.get(name)]
         applied = self.applied or Applied("")
         return Look(
             category=name,

@@ -16,7 +16,7 @@ from typing import Literal
 from retentiond.app.approving import ApprovalState, approval_of
 from retentiond.app.house import House
 from retentiond.config.schedule import next_after, schedule
-from retentiond.core.policy import Category, Rule
+from retentiond.core.policy import Category
 from retentiond.ledger.alarms import AlarmRegister
 from retentiond.ledger.clock import micros, moment
 from retentiond.ledger.journal import Runs
@@ -175,8 +175,7 @@ def _category(
 ) -> CategoryStanding:
     late_from = _late_from(house, category, look, memory)
     seen = [(rule, counted[category.name, rule.name]) for rule in category.rules if (category.name, rule.name) in counted]
-    left = {rule.name: _overdue(rule, c) for rule, c in seen}
-    oldest = [c.counts["oldest"] for rule, c in seen if left[rule.name] and c.counts["oldest"]]
+    oldest = [each for _, c in seen for each in _oldest_overdue(c)]
     plan = look.plan if look and look.result in _FOR_A_PERSON else None
     return CategoryStanding(
         category.name,
@@ -187,7 +186,7 @@ def _category(
         late_from,
         late=late_from is None or late_from < at,
         seen=moment(min(c.at for _, c in seen)) if len(seen) == len(category.rules) else None,
-        overdue=sum(left.values()),
+        overdue=sum(_due_and_left(c) + c.counts.get("overdue_staying", 0) for _, c in seen),
         oldest_overdue=datetime.fromisoformat(min(oldest)) if oldest else None,
         found={name: sum(c.counts.get(name, 0) for _, c in seen) for name in FOUND},
         waits_with=plan if plan and plans.waits(plan, micros(at)) else None,
@@ -208,10 +207,17 @@ def _late_from(house: House, category: Category, look: Look | None, memory: Memo
     return None if since is None else moment(since) + house.settings.silence * period
 
 
-def _overdue(rule: Rule, counted: Counted) -> int:
-    """At most so many overdue items are left; what waits for a review is still there whatever the others came to."""
-    found: int = counted.counts["overdue"]
-    return found if rule.action.reviewed else min(found, max(0, counted.counts["due"] - counted.disposed))
+def _due_and_left(counted: Counted) -> int:
+    """At most so many of the overdue that a plan found due are left."""
+    found: int = counted.counts["overdue"] - counted.counts.get("overdue_staying", 0)
+    due: int = counted.counts["due"]
+    return min(found, max(0, due - counted.disposed))
+
+
+def _oldest_overdue(counted: Counted) -> list[str]:
+    """The starts of the oldest item that is overdue and due, and of the oldest that is overdue and stays."""
+    due = counted.counts["oldest"] if _due_and_left(counted) else None
+    return [start for start in (due, counted.counts.get("oldest_staying")) if start]
 
 
 def _trail(house: House, ledger: Ledger) -> Trail:

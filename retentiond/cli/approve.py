@@ -10,7 +10,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import agreed, answer, house, options, progress, say
 from retentiond.cli.front import common
-from retentiond.cli.render import day, size
+from retentiond.cli.render import day, size, table
 from retentiond.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,13 +66,18 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
 
 
 def _tell_changes(changes: dict[tuple[str, str], Change]) -> None:
-    """What the change since the last approval comes to."""
-    for (category, rule), change in changes.items():
-        for what, amount in (("newly due", change.newly), ("no longer due", change.no_longer)):
-            if amount.items:
-                oldest = f", oldest {day(amount.oldest)}" if amount.oldest else ""
-                where = f"{category}/{rule}: {amount.items:,} items, {size(amount.bytes)}{oldest}"
-                say(f"  {what} against the approved version: {where}")
+    """What the change since the last approval comes to, rule by rule and both ways."""
+    rows = [
+        (f"{category}/{rule}", what, amount.items, size(amount.bytes), day(amount.oldest))
+        for (category, rule), change in changes.items()
+        for what, amount in (("newly due", change.newly), ("no longer due", change.no_longer))
+        if amount.items
+    ]
+    if rows:
+        say()
+        say("Against the version that was approved:")
+        say()
+        table(("rule", "change", "items", "bytes", "oldest"), rows, left=("rule", "change"))
 
 
 def _told(category: str, what: str, planned: Planned | None = None) -> None:

@@ -11,7 +11,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
-from retentiond.cli.render import minute, sentence
+from retentiond.cli.render import many, minute, sentence
 from retentiond.core.entry import FIELDS
 from retentiond.errors import AuditBroken, UsageError
 
@@ -178,7 +178,7 @@ def _tell(report: Report, warning: str | None, *, since: bool) -> None:
         say(f"warning: {warning}")
     say("The audit trail verifies." + (" It extends the checkpoint that you hold." if since else ""))
     say(f"  {totals.entries:,} entries under {report.checkpoints:,} signed checkpoints")
-    say(f"  {totals.runs:,} runs, {totals.intents:,} intents with {totals.references:,} item references")
+    say(f"  {many(totals.runs, 'run')}, {many(totals.intents, 'intent')} with {many(totals.references, 'item reference')}")
     counts = ", ".join(f"{n:,} {name}" for name, n in totals.counts.items() if n)
     say(f"  outcomes: {counts or 'none'}")
     if totals.open_intents:

@@ -9,7 +9,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from typing import Any
 
@@ -190,6 +190,18 @@ def row(problem: Problem) -> dict[str, Any]:
     return {name: whole[name] for name in ("code", "file", "line", "column", "what", "why", "do")}
 
 
+def _for_people(problem: Problem) -> str:
+    """A problem on one line, for whoever searches a log; at a terminal no word is cut, and a command to type stands whole."""
+    if not sys.stderr.isatty():
+        return f"retentiond: {problem}"
+    from retentiond.cli.render import folded
+
+    width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    said = folded(f"retentiond: {replace(problem, do='')}", "  ", width)
+    typed = problem.do.startswith(("retentiond ", "sudo "))
+    return "\n".join([said, *([f"  {problem.do}" if typed else folded(f"  {problem.do}", "  ", width)] if problem.do else [])])
+
+
 def _see(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     return f"see `{context.command_path} --help`" if context is not None else ""
@@ -200,7 +212,7 @@ def _told(problems: Sequence[Problem], as_json: bool, code: int, error: Retentio
         click.echo(json.dumps({"errors": [row(p) for p in problems]}, ensure_ascii=False))
         return code
     for problem in problems:
-        click.echo(f"retentiond: {problem}", err=True)
+        click.echo(_for_people(problem), err=True)
     if error is not None and error.key and sys.stderr.isatty():
         click.echo(f"  item: {error.key}", err=True)
     return code

@@ -9,7 +9,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
-from retentiond.cli.render import day, sentence, table
+from retentiond.cli.render import day, many, sentence
 from retentiond.core.plan import written
 from retentiond.core.registers import Hold
 from retentiond.errors import UsageError
@@ -77,7 +77,7 @@ def _date(text: str | None) -> str | None:
 def _tell(placed: Placed, *, dry_run: bool) -> None:
     say(f"Hold {placed.hold.id} " + ("would cover:" if dry_run else "is in force. It covers:"))
     for (category, rule), items in placed.covers.items():
-        say(f"  {items:>8,} items of {category}/{rule}")
+        say(f"  {many(items, 'item'):>14} of {category}/{rule}")
     for where, what in placed.failed.items():
         sentence(f"  {where} could not be looked at: {what}")
     for warning in placed.warnings:
@@ -139,14 +139,17 @@ def list_holds(covers: tuple[str, str] | None) -> None:
     if not found:
         say("No hold covers it." if covers else "There are no holds.")
         return
-    table(
-        ("hold", "state", "placed", "review", "scope", "mandate"),
-        [
-            (h.id, "released" if h.released_at else "active", day(h.placed_at), h.review_on or "", scope_in_words(h), h.mandate)
-            for h in found
-        ],
-        left=("hold", "state", "placed", "review", "scope", "mandate"),
-    )
+    for each in found:
+        _tell_one(each)
+
+
+def _tell_one(found: Hold) -> None:
+    """A hold on a few lines: what it is about, and whose word it is."""
+    until = f", released {day(found.released_at)}" if found.released_at else ""
+    review = f", to be reviewed on {found.review_on}" if found.review_on and not found.released_at else ""
+    sentence(f"{found.id}  {'released' if found.released_at else 'active'}, placed {day(found.placed_at)}{until}{review}", "  ")
+    for name, words in (("covers", scope_in_words(found)), ("mandate", found.mandate), ("reason", found.reason)):
+        sentence(f"  {name:<8} {words}", " " * 11)
 
 
 def scope_in_words(found: Hold) -> str:

@@ -105,7 +105,7 @@ def as_json(planned: Planned) -> dict[str, Any]:
 @common
 def show(plan_name: str, limit: int) -> None:
     """Show a plan: its header and its steps, with the keys in clear."""
-    from itertools import islice
+    from itertools import groupby, islice
 
     with house() as at_home:
         at_home.require_state()
@@ -129,11 +129,10 @@ def show(plan_name: str, limit: int) -> None:
 
     tell_header(found.name, found.header)
     say()
-    table(
-        ("step", "rule", "key", "start", "due"),
-        [(s.n, f"{s.category}/{s.rule}", s.key, day(s.start), day(s.due)) for s in rows],
-        left=("rule", "key"),
-    )
+    for rule, steps in groupby(rows, key=lambda s: f"{s.category}/{s.rule}: {s.action} in {s.store}"):
+        say(rule)
+        table(("step", "key", "start", "due"), [(s.n, s.key, day(s.start), day(s.due)) for s in steps], left=("key",))
+        say()
     if len(rows) < found.header.total:
         say(f"… {found.header.total - len(rows):,} more steps (--limit 0 shows all)")
 

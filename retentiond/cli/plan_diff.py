@@ -44,15 +44,19 @@ def diff(old: str, new: str, limit: int) -> None:
     ]
     table(("rule", "newly due", "bytes", "oldest", "no longer", "bytes", "both"), rows, left=("rule",))
     for (c, r), d in found.items():
-        _tell_keys(f"{c}/{r}", "+", d.newly_keys, d.newly.items)
-        _tell_keys(f"{c}/{r}", "-", d.no_longer_keys, d.no_longer.items)
+        _tell_keys(f"newly due in {c}/{r}", "+", d.newly_keys, d.newly.items)
+        _tell_keys(f"no longer due in {c}/{r}, or gone", "-", d.no_longer_keys, d.no_longer.items)
 
 
-def _tell_keys(rule: str, sign: str, keys: list[str], total: int) -> None:
+def _tell_keys(what: str, sign: str, keys: list[str], total: int) -> None:
+    if not keys:
+        return
+    say()
+    say(f"{what}:")
     for key in keys:
-        say(f"  {sign} {rule}: {key}")
-    if keys and total > len(keys):
-        say(f"  {sign} {rule}: … {total - len(keys):,} more")
+        say(f"  {sign} {key}")
+    if total > len(keys):
+        say(f"  {sign} … {total - len(keys):,} more")
 
 
 def _size(amount: Amount) -> str:

@@ -60,15 +60,26 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> None:
         left=("rule",),
     )
     for r in rows:
-        others = ", ".join(f"{r[n]:,} {n}{_kept_by(r) if n == 'kept' else ''}" for n in _OTHERS if r[n])
+        others = ", ".join(f"{r[n]:,} {n}{_why(r, n)}" for n in _OTHERS if r[n])
         if others:
             sentence(f"  other: {r['category']}/{r['rule']}: {others}")
+    for r in rows:
+        if r.get("overdue_staying"):
+            sentence(f"  overdue: {r['category']}/{r['rule']}: {r['overdue_staying']:,} of them stay all the same")
     for r in rows:
         if r.get("children"):
             sentence(f"  family: {r['category']}/{r['rule']}: of what is due, {r['children']:,} go with other rows, before them")
     for r in rows:
         if r.get("violations"):
             sentence(f"  violation: {r['category']}/{r['rule']}: {r['violations']:,} that must not exist")
+
+
+def _why(counts: Mapping[str, Any], verdict: str) -> str:
+    """The reasons of a verdict, each with its number where there are several."""
+    by = (counts.get("reasons") or {}).get(verdict) or {}
+    words = [f"{name}: {n:,}" if len(by) > 1 else name for name, n in sorted(by.items(), key=lambda each: -each[1])]
+    own = _kept_by(counts) if verdict == "kept" else ""
+    return f"{own} ({'; '.join(words)})" if words else own
 
 
 def _kept_by(counts: Mapping[str, Any]) -> str:

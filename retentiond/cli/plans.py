@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from retentiond.cli.front import common
 from retentiond.cli.render import minute, short, table
 from retentiond.core.outcome import COUNTED
 from retentiond.core.plan import Header, written
+
+_NAMED = 2
 
 
 @click.command()
@@ -33,7 +36,7 @@ def plans() -> None:
             (
                 short(name),
                 minute(header.at),
-                ", ".join(header.categories),
+                _categories(header.categories),
                 header.total,
                 _state(header, now, done=done, kept=kept),
             )
@@ -41,6 +44,11 @@ def plans() -> None:
         ],
         left=("plan", "made", "categories", "state"),
     )
+
+
+def _categories(names: Sequence[str]) -> str:
+    """The names, or the first and how many more: `plan show` has all."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{names[0]} and {len(names) - 1:,} more"
 
 
 def _state(header: Header, now: datetime, *, done: bool, kept: bool) -> str:

@@ -37,13 +37,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Seq
 
 def sentence(text: str, further: str = "    ") -> None:
     """Prints a sentence within the width; its further lines begin with `further`. Words, and so digests, stay whole."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    click.echo(folded(text, further, shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH))
+
+
+def folded(text: str, further: str, width: int) -> str:
+    """A sentence in lines of a width; its further lines begin with `further`, and words stay whole."""
     words = text.lstrip()
     start = text[: len(text) - len(words)]
     whole = textwrap.TextWrapper(
         max(width, 40), initial_indent=start, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
     )
-    click.echo(whole.fill(words))
+    return whole.fill(words)
 
 
 def console() -> Console:
@@ -70,6 +74,11 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:,.1f} TiB"
+
+
+def many(count: int, noun: str) -> str:
+    """A number of things: 1 item, 2,346 items."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def day(moment: datetime | None) -> str:

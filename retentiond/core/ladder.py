@@ -35,6 +35,7 @@ WAITS = "waits for review"
 APPROVED = "a review approved it"
 REVIEW = "review"
 """The rung of what a person has not let go."""
+KEPT, DEFAULT = "kept by rule", "default keep"
 
 Reviews = Callable[[Sequence[str], Sequence[str | None]], Sequence[Reviewed | None]]
 """(keys, revisions) → what a review decided about each item in exactly this revision; None where nothing."""
@@ -116,7 +117,8 @@ class Group:
 class Judgement:
     """What the rules say about one page: the due positions with their due dates, and the rest in groups.
 
-    `overdue` counts those past their deletion period among the due and those that a person has not let go.
+    `overdue` counts those past their deletion period, among the due and among the others that stay against the promise;
+    the latter are `staying`.
     `kept_by` counts the items that each of a rule's own words keeps. `families` are the items that go
     with a due one, before it and in this order.
     """
@@ -127,6 +129,7 @@ class Judgement:
     overdue: int
     groups: Sequence[Group]
     kept_by: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    staying: Sequence[int] = ()
     families: Mapping[int, Sequence[Kin]] = field(default_factory=lambda: NOTHING)
 
 
@@ -150,13 +153,15 @@ Test = Callable[[Look, Iterable[int]], Mapping[int, str]]
 class Rung:
     """One line of the table. `test` names the positions that it matches, with the reason.
 
-    `beats_due` rungs are asked only about what is otherwise due.
+    `beats_due` rungs are asked only about what is otherwise due; a `lawful` one may outlast the deletion period, and
+    what another one keeps longer is overdue.
     """
 
     name: str
     verdict: Verdict
     test: Test
     beats_due: bool = False
+    lawful: bool = False
 
 
 def _hold(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
@@ -293,17 +298,17 @@ def _default(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 
 
 LADDER: tuple[Rung, ...] = (
-    Rung("hold", "held", _hold, beats_due=True),
-    Rung("store's own lock", "locked", _lock, beats_due=True),
-    Rung("statutory minimum", "waiting", _minimum, beats_due=True),
+    Rung("hold", "held", _hold, beats_due=True, lawful=True),
+    Rung("store's own lock", "locked", _lock, beats_due=True, lawful=True),
+    Rung("statutory minimum", "waiting", _minimum, beats_due=True, lawful=True),
     Rung("cooling off", "waiting", _cooling, beats_due=True),
     Rung("referred to", "kept", _referred, beats_due=True),
     Rung("in doubt", "undetermined", _doubt, beats_due=True),
     Rung(REVIEW, "kept", _review, beats_due=True),
-    Rung("kept by rule", "kept", _kept),
+    Rung(KEPT, "kept", _kept),
     Rung("clock not started", "undetermined", _not_started),
     Rung("due", "due", _due),
-    Rung("default keep", "waiting", _default),
+    Rung(DEFAULT, "waiting", _default),
 )
 
 
@@ -324,7 +329,7 @@ def judge(page: Page, bench: Bench) -> Judgement:
     groups: list[Group] = []
     rest: Sequence[int] = range(len(page))
     due: Sequence[int] = ()
-    awaited: Sequence[int] = ()
+    staying: list[int] = []
     for rung in (r for r in LADDER if not r.beats_due):
         taken = rung.test(look, rest)
         if rung.verdict == "due":
@@ -337,9 +342,10 @@ def judge(page: Page, bench: Bench) -> Judgement:
         if taken:
             groups += _grouped(rung, taken)
             due = [i for i in due if i not in taken]
-            awaited = list(taken) if rung.name == REVIEW else awaited
-    overdue = bench.overdue([page.starts[i] for i in (*due, *awaited)])
-    return Judgement(page, due, [look.due_at[i] for i in due], overdue, groups)
+            staying += () if rung.lawful else taken
+    staying = [i for i in staying if bench.overdue([page.starts[i]])] if staying else staying
+    overdue = bench.overdue([page.starts[i] for i in due]) + len(staying)
+    return Judgement(page, due, [look.due_at[i] for i in due], overdue, groups, staying=staying)
 
 
 def above(page: Page, bench: Bench) -> dict[int, tuple[Rung, str]]:

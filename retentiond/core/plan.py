@@ -22,11 +22,20 @@ SHORTEST_NAME = 12
 """So many characters of a plan's name are enough to mean it."""
 
 
+_REASONS = 10
+"""So many reasons of a verdict are counted by name."""
+OTHER_REASONS = "for other reasons"
+
+
 @dataclass(slots=True)
 class RuleCounts:
     """What planning saw of one rule. `held` and `locked` count items otherwise due.
 
+    `overdue_staying` are those of the overdue that stay though no law, lock or hold keeps them: they wait for a person,
+    are in doubt, are referred to, or cool off; `oldest_staying` is the start of the oldest.
+
     `kept_by` counts the kept by each of the rule's own words (an item may count for several);
+    `reasons` counts, by verdict, the words why items stay that are not merely waiting for their time;
     `violations` are items that must not exist, whatever becomes of them. `children` are those of the
     due that go with another: they count in all columns about what is due, and were scanned, too.
     """
@@ -43,22 +52,30 @@ class RuleCounts:
     locked: int = 0
     undetermined: int = 0
     overdue: int = 0
+    overdue_staying: int = 0
     bytes_due: int = 0
     oldest: datetime | None = None
+    oldest_staying: datetime | None = None
     kept_by: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     violations: int = 0
     children: int = 0
 
-    def count(self, verdict: str, items: int) -> None:
-        """Adds items to the column of a verdict."""
+    def count(self, verdict: str, items: int, reason: str = "") -> None:
+        """Adds items to the column of a verdict, and to the count of a reason for it: the first few reasons by name."""
         if verdict not in VERDICTS:
             raise ValueError(f"{verdict} is no verdict")
         setattr(self, verdict, getattr(self, verdict) + items)
+        if reason:
+            by = self.reasons.setdefault(verdict, {})
+            name = reason if reason in by or len(by) < _REASONS else OTHER_REASONS
+            by[name] = by.get(name, 0) + items
 
     def as_json(self) -> dict[str, Any]:
         """The shape of `plan --json`, which the header holds too."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name in ("kept_by", "violations", "children"):
+        plain |= {"oldest_staying": written(self.oldest_staying) if self.oldest_staying else None}
+        for name in ("overdue_staying", "oldest_staying", "kept_by", "reasons", "violations", "children"):
             if not plain[name]:
                 del plain[name]
         return plain | {"oldest": written(self.oldest) if self.oldest else None}

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from retentiond.core.anonymise import DONE
 from retentiond.core.forbid import Forbid
 from retentiond.core.item import Page
-from retentiond.core.ladder import APPROVED, REFERRED, Bench, Judgement, judge, reason_of
+from retentiond.core.ladder import APPROVED, DEFAULT, KEPT, REFERRED, Bench, Group, Judgement, judge, reason_of
 from retentiond.core.period import DueDates
 from retentiond.core.plan import RuleCounts
 from retentiond.core.policy import Category, Rule
@@ -159,13 +159,24 @@ def _count(counts: RuleCounts, judged: Judgement) -> None:
         counts.kept_by[DONE] = counts.kept_by.get(DONE, 0) + len(page.done) + page.unseen_done
     counts.due += len(judged.due)
     counts.overdue += judged.overdue
+    counts.overdue_staying += len(judged.staying)
     for group in judged.groups:
-        counts.count(group.verdict, len(group.positions))
+        counts.count(group.verdict, len(group.positions), _why(group, judged))
     for name, n in judged.kept_by.items():
         counts.kept_by[name] = counts.kept_by.get(name, 0) + n
-    oldest = min((start for i in judged.due if (start := page.starts[i]) is not None), default=None)
-    if oldest is not None:
-        counts.oldest = oldest if counts.oldest is None else min(oldest, counts.oldest)
+    counts.oldest = _oldest(counts.oldest, page, judged.due)
+    counts.oldest_staying = _oldest(counts.oldest_staying, page, judged.staying)
+
+
+def _oldest(before: datetime | None, page: Page, positions: Sequence[int]) -> datetime | None:
+    found = min((start for i in positions if (start := page.starts[i]) is not None), default=before)
+    return found if before is None or found is None else min(found, before)
+
+
+def _why(group: Group, judged: Judgement) -> str:
+    """The words that a plan counts: none for what waits for its time, or is counted by the rule's own words."""
+    told = group.rung == DEFAULT or (group.rung == KEPT and judged.kept_by)
+    return "" if told else group.reason
 
 
 def _count_forbidden(counts: RuleCounts, judged: Judgement, forbid: Forbid) -> None:

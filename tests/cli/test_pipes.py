@@ -85,10 +85,9 @@ def test_what_is_said_on_a_pipe_fits_and_has_no_escape_codes(world, name):
 
 
 def test_a_table_never_exceeds_the_width_whatever_stands_in_it(world):
-    world.run("hold", "place", "A" * 60, "--reason", "r", "--mandate", "m " * 90, "--store", "recordings", "--path", "x/" * 40)
-    lines = said(world, "hold", "list").stdout.splitlines()
+    world.run("event", "record", "call-settled", "x/" * 80)
+    lines = said(world, "event", "list").stdout.splitlines()
     assert max(map(len, lines)) <= WIDTH
-    world.run("hold", "release", "A" * 60, "--reason", "done")
 
 
 def test_progress_shows_nothing_on_a_pipe(world):
@@ -122,3 +121,9 @@ def test_no_colour_means_no_colour_on_a_terminal_too(world):
     codes = [int(code) for found in re.findall(r"\x1b\[([0-9;]*)m", text) for code in found.split(";") if code]
     assert "calls/sound" in text
     assert [code for code in codes if 30 <= code <= 49 or 90 <= code <= 107] == []
+
+
+def test_an_error_at_a_terminal_is_in_whole_words_and_its_command_on_one_line(world):
+    text = on_a_terminal(world, {"COLUMNS": "80"}, "apply", "--category", "a-category-with-a-long-name")
+    lines = text.replace("\r", "").rstrip("\n").split("\n")
+    assert lines[-2:] == ["  stands; it was never approved", "  retentiond approve a-category-with-a-long-name"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retentiond.core import ladder
 from retentiond.core.item import Page
-from retentiond.core.ladder import CHILDREN, LADDER, VERDICTS, Bench, climb, judge, reason_of
+from retentiond.core.ladder import CHILDREN, LADDER, VERDICTS, Bench, Cooling, climb, judge, reason_of
 from retentiond.core.period import EARLIEST, FOREVER, IMMEDIATELY, Period
 from retentiond.core.policy import Action, Minimum, PathSelection, Rule, Start
 from retentiond.core.registers import Hold
@@ -197,6 +197,22 @@ def test_overdue_is_what_is_due_and_past_its_deletion_period():
     assert [0, 1, 2] == list(judged.due)
     assert 2 == judged.overdue
     assert 3 == table.overdue(starts)
+
+
+def test_what_stays_against_the_promise_is_overdue_and_what_a_law_or_a_hold_keeps_is_not():
+    """In doubt, referred to, or cooling off: an error hides nothing that should be gone."""
+    starts = [NOW - 90 * DAY] * 6 + [NOW - 40 * DAY, NOW]
+    doubts = {0: "it is open", 1: CHILDREN, 2: "it is open", 6: "it is open", 7: "it is open"}
+    law = Minimum(Period(months=72, words="6 years"), "a law")
+    rules = {"deletion": Period(months=2, words="2 months"), "holds": (Hold("H", "r", "m", path="f2"),)}
+    shown = page(*starts, doubts=doubts, locked_until={3: NOW + DAY})
+    judged = judge(shown, bench(**rules))
+    assert [0, 1] == sorted(judged.staying)
+    assert ([4, 5], 4) == (list(judged.due), judged.overdue)
+    assert 0 == judge(shown, bench(**rules, minimum=law)).overdue
+    cooling = bench(**rules)
+    cooling.cooling = (Cooling(NOW + DAY, None),)
+    assert (6 - 2, []) == (judge(shown, cooling).overdue, list(judge(shown, cooling).due))
 
 
 moments = (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from retentiond.core.canonical import canonical, digest
 from retentiond.core.limits import Refusal
-from retentiond.core.plan import FORMAT, Header, RuleCounts, header_from, written
+from retentiond.core.plan import FORMAT, OTHER_REASONS, Header, RuleCounts, header_from, written
 
 AT = datetime(2026, 11, 22, 12, 0, 0, 5, tzinfo=UTC)
 COUNTS = RuleCounts("calls", "old", "pbx", "delete", scanned=9, due=3, oldest=AT)
@@ -132,6 +132,15 @@ def test_counts_go_to_the_column_of_their_verdict():
     for wrong in ("overdue", "scanned", "category", "__class__"):
         with pytest.raises(ValueError, match="no verdict"):
             counts.count(wrong, 1)
+
+
+def test_reasons_are_counted_by_name_and_so_many_and_no_more():
+    counts = RuleCounts("calls", "old", "pbx", "delete")
+    for n in range(50):
+        counts.count("locked", 1, f"until day {n}")
+    counts.count("locked", 3, "until day 0")
+    by = counts.as_json()["reasons"]["locked"]
+    assert (11, 4, 40, 53) == (len(by), by["until day 0"], by[OTHER_REASONS], sum(by.values()))
 
 
 def test_the_columns_are_those_that_the_command_line_promises():
