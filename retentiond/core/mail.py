@@ -37,8 +37,10 @@ _TOKEN = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}|(\*+)|[^*{]+|(\{)")
 
 
 def field_of(name: str) -> str:
-    """The spelling of a field by which facts are looked up: names of headers do not depend on case, nor on `_` for `-`."""
-    return name.lower().replace("_", "-")
+    """The spelling of a field by which facts are looked up: names of headers do not depend on case; `message_id` will do, too."""
+    small = name.lower()
+    hyphened = small.replace("_", "-")
+    return hyphened if hyphened in ADDRESSED or hyphened == MESSAGE_ID else small
 
 
 def is_header(name: str) -> bool:
