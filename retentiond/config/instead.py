@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from retentiond.config.mail import MailFields
 from retentiond.config.reading import Part, Reading, read
 from retentiond.config.shapes import ForbidShape, GenerationsShape, RuleShape, UnlessShape
 from retentiond.config.suggest import did_you_mean, listed, quoted
@@ -30,7 +31,9 @@ def clock_of(part: Part) -> str:
     return next((name for name in _STRANGERS if name in written), "")
 
 
-def generations_of(rule: Reading[RuleShape], pattern: PathPattern | None, found: list[Problem]) -> Generations | None:
+def generations_of(
+    rule: Reading[RuleShape], pattern: PathPattern | MailFields | None, found: list[Problem]
+) -> Generations | None:
     """The generations of a rule; None where it has none, or something is wrong with them."""
     part = rule.piece("generations")
     if part is None or part.data is None:
@@ -61,7 +64,7 @@ def generations_of(rule: Reading[RuleShape], pattern: PathPattern | None, found:
 
 
 def forbid_of(
-    rule: Reading[RuleShape], pattern: PathPattern | None, events: Collection[str], found: list[Problem]
+    rule: Reading[RuleShape], pattern: PathPattern | MailFields | None, events: Collection[str], found: list[Problem]
 ) -> Forbid | None:
     """What a rule forbids; None where it forbids nothing, or something is wrong with it."""
     part = rule.piece("forbid")
@@ -94,8 +97,11 @@ def _refuse_strangers(rule: Reading[RuleShape], beside: str, found: list[Problem
             found.append(stranger.problem_with_key(f"'{key}' means nothing beside '{beside}'", why, "remove one of the two"))
 
 
-def captured(where: Part, name: str, pattern: PathPattern | None, found: list[Problem]) -> None:
+def captured(where: Part, name: str, pattern: PathPattern | MailFields | None, found: list[Problem]) -> None:
     """That a field of a path is one that its pattern captures; a column is known to the database only."""
-    if pattern is not None and name not in pattern.names:
+    if isinstance(pattern, MailFields):
+        problem = pattern.problem_with(where, name)
+        found += [problem] if problem else []
+    elif pattern is not None and name not in pattern.names:
         why, do = f"it captures {listed(pattern.names)}", did_you_mean(name, pattern.names, f"write {{{name}}} in the pattern")
         found.append(where.problem(f"the pattern captures no {quoted(name)}", why, do))

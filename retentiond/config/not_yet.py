@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 NOT_YET: Mapping[str, frozenset[str]] = {
     "rule": frozenset({"copy", "require", "link"}),
-    "path selection": frozenset({"tags", "versions", "uploads", "folder", "from", "to", "header"}),
+    "path selection": frozenset({"tags", "versions", "uploads"}),
     "table selection": frozenset(),
-    "start": frozenset({"metadata", "tag", "header"}),
+    "start": frozenset({"metadata", "tag"}),
     "action": frozenset({"archive"}),
-    "store type": frozenset({"s3", "sftp", "mail"}),
+    "store type": frozenset({"s3", "sftp"}),
     "engine": frozenset({"dask"}),
 }
 """By kind of thing: the keys, or the words, that are refused as not in this version."""

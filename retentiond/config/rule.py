@@ -14,24 +14,28 @@ from typing import Literal, cast
 
 from retentiond.config.actions import action_of, refuse_needed
 from retentiond.config.instead import captured, clock_of, forbid_of, generations_of
+from retentiond.config.mail import KEYS, MailFields, mail_of, means_everything
 from retentiond.config.not_yet import NOT_YET
 from retentiond.config.places import zone_problem
 from retentiond.config.reading import Part, Reading, kind_of, not_among, read
 from retentiond.config.settings import Surroundings
-from retentiond.config.shapes import MinimumShape, PathShape, RuleShape, StartShape, TableShape
+from retentiond.config.shapes import MessageShape, MinimumShape, PathShape, RuleShape, StartShape, TableShape
 from retentiond.config.stores import Declared
 from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.config.words import day_longer, longer_by
 from retentiond.core.entry import name as entry_name
+from retentiond.core.mail import is_header
 from retentiond.core.pattern import PathPattern, PatternError, compile_pattern
 from retentiond.core.period import FOREVER, Period
-from retentiond.core.policy import Minimum, PathSelection, Rule, Selection, Start, TableSelection
+from retentiond.core.policy import MailSelection, Minimum, PathSelection, Rule, Selection, Start, TableSelection
 from retentiond.errors import Problem
 
 _ALWAYS_PATHS = frozenset({"*", "**", "**/*", "**/**"})
 _ALWAYS_CONDITIONS = frozenset({"1", "true", "1=1"})
 _NO_CREATION = frozenset({"files", "sftp"})
-_START_KINDS: tuple[Literal["column", "path", "event"], ...] = ("column", "path", "event")
+_START_KINDS: tuple[Literal["column", "path", "header", "event"], ...] = ("column", "path", "header", "event")
+Fields = PathPattern | MailFields
+"""What tells which fields the items of a selection have; None for rows, whose columns only the database knows."""
 
 
 @dataclass(slots=True)
@@ -107,15 +111,18 @@ def _store(rule: Reading[RuleShape], bench: Bench) -> Declared | None:
 # --- which items
 
 
-def _selection(rule: Reading[RuleShape], store: Declared | None, bench: Bench) -> tuple[Selection | None, PathPattern | None]:
+def _selection(rule: Reading[RuleShape], store: Declared | None, bench: Bench) -> tuple[Selection | None, Fields | None]:
     part = rule.piece("select")
     if part is None or part.data is None:
         return None, None
     kind = store.selects if store else "unknown"
     if kind == "unknown":
-        kind = "table" if isinstance(part.data, dict) and "table" in part.data else "path"
+        written = part.data.keys() if isinstance(part.data, dict) else set()
+        kind = "table" if "table" in written else "mail" if written & KEYS else "path"
     if kind == "table":
         return _table(rule, part, bench.found), None
+    if kind == "mail":
+        return _mail(rule, part, bench.found)
     return _path(rule, part, bench.found)
 
 
@@ -150,6 +157,14 @@ def _table(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> Select
     return TableSelection(table, shape.get("where"), shape.get("key"), shape.get("version"), shape.get("children"))
 
 
+def _mail(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> tuple[Selection | None, Fields | None]:
+    before = len(found)
+    shape, selection, fields = mail_of(part, found)
+    if selection is not None:
+        _everything(rule, shape, means_everything(selection), (rule.get("store"),), found)
+    return selection if len(found) == before else None, fields
+
+
 def _refuse_children(rule: Reading[RuleShape], part: Part, selection: Selection | None, found: list[Problem]) -> None:
     """Rows go with others only where rows are deleted one by one: whole families, and nobody is asked about each."""
     if not isinstance(selection, TableSelection) or selection.children == "forbid":
@@ -165,7 +180,7 @@ def _refuse_children(rule: Reading[RuleShape], part: Part, selection: Selection 
 
 def _everything(
     rule: Reading[RuleShape],
-    shape: Reading[PathShape] | Reading[TableShape],
+    shape: Reading[PathShape] | Reading[TableShape] | Reading[MessageShape],
     always: bool,
     names: tuple[str | None, ...],
     found: list[Problem],
@@ -192,7 +207,7 @@ def _everything(
 
 
 def _start(
-    rule: Reading[RuleShape], store: Declared | None, selection: Selection | None, pattern: PathPattern | None, bench: Bench
+    rule: Reading[RuleShape], store: Declared | None, selection: Selection | None, pattern: Fields | None, bench: Bench
 ) -> Start | None:
     part, found = rule.piece("start"), bench.found
     if part is None:
@@ -201,7 +216,7 @@ def _start(
                 rule.part.problem_with_key("'start' is missing", "without it no clock starts", "for example start: modified")
             )
         return None
-    kind = store.selects if store else "table" if isinstance(selection, TableSelection) else "path" if pattern else "unknown"
+    kind = store.selects if store else _kind_of(selection)
     if isinstance(part.data, dict):
         return _start_of_mapping(part, kind, store, pattern, bench)
     if part.data in ("created", "modified"):
@@ -214,6 +229,10 @@ def _start(
         known = ["created", "modified", *(f"{{{kind}: …}}" for kind in _START_KINDS)]
         found.append(part.problem(*not_among("'start'", part.data if isinstance(part.data, str) else kind_of(part.data), known)))
     return None
+
+
+def _kind_of(selection: Selection | None) -> str:
+    return {TableSelection: "table", MailSelection: "mail", PathSelection: "path"}.get(type(selection), "unknown")
 
 
 def _start_of_word(part: Part, kind: str, store: Declared | None, bench: Bench) -> Start | None:
@@ -232,7 +251,7 @@ def _start_of_word(part: Part, kind: str, store: Declared | None, bench: Bench) 
     return Start(cast("Literal['created', 'modified']", part.data), zone=_zone(None, store, bench))
 
 
-def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: PathPattern | None, bench: Bench) -> Start | None:
+def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: Fields | None, bench: Bench) -> Start | None:
     before = len(bench.found)
     shape = read(StartShape, part, bench.found)
     written = [k for k in _START_KINDS if k in part.data]
@@ -246,7 +265,7 @@ def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: Pa
     name = shape.get(chosen)
     _refuse_strangers(shape, chosen, bench.found)
     if name:
-        {"column": _column, "path": _dated_name, "event": _event}[chosen](shape, name, kind, pattern, bench)
+        {"column": _column, "path": _dated_name, "header": _header, "event": _event}[chosen](shape, name, kind, pattern, bench)
     wrong = zone_problem(shape.get("zone")) if shape.has("zone") else None
     if wrong:
         bench.found.append(shape.where("zone").problem(*wrong))
@@ -262,7 +281,7 @@ def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: Pa
 
 
 def _refuse_strangers(shape: Reading[StartShape], chosen: str, found: list[Problem]) -> None:
-    allowed = {"column": ("zone", "unit"), "path": ("zone",), "event": ("by",)}[chosen]
+    allowed = {"column": ("zone", "unit"), "path": ("zone",), "header": ("zone",), "event": ("by",)}[chosen]
     for key in ("by", "zone", "unit"):
         stranger = shape.piece(key)
         if stranger is not None and key not in allowed:
@@ -274,7 +293,10 @@ def _refuse_strangers(shape: Reading[StartShape], chosen: str, found: list[Probl
             )
 
 
-def _column(shape: Reading[StartShape], _name: str, kind: str, _pattern: PathPattern | None, bench: Bench) -> None:
+def _column(shape: Reading[StartShape], _name: str, kind: str, _pattern: Fields | None, bench: Bench) -> None:
+    if kind == "mail":
+        why, do = "items of this store are messages, and have no columns", "write created, {header: Date} or {event: …}"
+        bench.found.append(shape.where("column").problem_with_key("'column' is no start for mail", why, do))
     if kind == "path":
         why = "items of this store are files, and have no columns"
         bench.found.append(
@@ -284,18 +306,31 @@ def _column(shape: Reading[StartShape], _name: str, kind: str, _pattern: PathPat
         )
 
 
-def _dated_name(shape: Reading[StartShape], name: str, kind: str, pattern: PathPattern | None, bench: Bench) -> None:
+def _dated_name(shape: Reading[StartShape], name: str, kind: str, pattern: Fields | None, bench: Bench) -> None:
     where = shape.where("path")
     if kind == "table":
         bench.found.append(where.problem_with_key("'path' is no start for rows", "rows have columns", "write {column: NAME}"))
-    elif pattern is not None and name not in pattern.dates:
+    elif kind == "mail":
+        do = "write created, {header: Date} or {event: …}"
+        bench.found.append(where.problem_with_key("'path' is no start for mail", "messages are dated by their delivery", do))
+    elif isinstance(pattern, PathPattern) and name not in pattern.dates:
         captured = name in pattern.names
         what = f"{{{name}}} captures text, not a date" if captured else f"the pattern captures no {quoted(name)}"
         do = f"write {{{name}:%Y-%m-%d}} in the pattern" if captured else did_you_mean(name, pattern.dates)
         bench.found.append(where.problem(what, f"dates that it captures: {listed(pattern.dates)}", do))
 
 
-def _event(shape: Reading[StartShape], name: str, _kind: str, pattern: PathPattern | None, bench: Bench) -> None:
+def _header(shape: Reading[StartShape], name: str, kind: str, _pattern: Fields | None, bench: Bench) -> None:
+    where = shape.where("header")
+    if kind in ("path", "table"):
+        what = "files" if kind == "path" else "rows"
+        why = "only the messages of a store of mail have headers"
+        bench.found.append(where.problem_with_key(f"'header' is no start for {what}", why, "name another start"))
+    elif not is_header(name):
+        bench.found.append(where.problem(f"{quoted(name)} is no name of a header", "it is printable ASCII without a colon"))
+
+
+def _event(shape: Reading[StartShape], name: str, _kind: str, pattern: Fields | None, bench: Bench) -> None:
     where, by = shape.where("event"), shape.piece("by")
     if name not in bench.events:
         why = f"declared are {listed(bench.events)}"
@@ -339,7 +374,7 @@ def _compare(rule: Reading[RuleShape], retention: Period, deletion: Period, mini
             bench.warnings.append(where.problem_with_key(f"the deletion period can be below the {name}", why, do))
 
 
-def _subject(rule: Reading[RuleShape], pattern: PathPattern | None, found: list[Problem]) -> Mapping[str, str]:
+def _subject(rule: Reading[RuleShape], pattern: Fields | None, found: list[Problem]) -> Mapping[str, str]:
     subject: dict[str, str] = rule.get("subject") or {}
     part = rule.piece("subject")
     if part is None or not rule.has("subject"):

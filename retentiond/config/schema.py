@@ -34,7 +34,12 @@ _TEXTS = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type":
 _PLACE = {"type": "string", "minLength": 1}
 _SECRET = {"$ref": "#/$defs/secret"}
 
-_COMPANIONS: Mapping[str, tuple[str, ...]] = {"column": ("zone", "unit"), "path": ("zone",), "event": ("by",)}
+_COMPANIONS: Mapping[str, tuple[str, ...]] = {
+    "column": ("zone", "unit"),
+    "path": ("zone",),
+    "header": ("zone",),
+    "event": ("by",),
+}
 """What may stand in a `start` beside each source of it; `by` must."""
 
 _CLOCKS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
@@ -58,6 +63,10 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("event", "recorded"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
     ("path selection", "everything"): _EVERYTHING,
     ("table selection", "everything"): _EVERYTHING,
+    ("mail selection", "everything"): _EVERYTHING,
+    ("mail selection", "from"): {"anyOf": [_PLACE, _TEXTS]},
+    ("mail selection", "to"): {"anyOf": [_PLACE, _TEXTS]},
+    ("mail selection", "header"): {"minProperties": 1, "propertyNames": {"pattern": "^[!-9;-~]+$"}},
     ("table selection", "where"): {"type": ["string", "integer", "boolean"]},
     ("table selection", "key"): {"anyOf": [{"type": "string", "minLength": 1}, _TEXTS]},
     ("table selection", "children"): {"anyOf": [{"enum": ["forbid", "reflect"]}, _TEXTS]},
@@ -82,7 +91,9 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("configuration file", "stores"): {
         "minProperties": 1,
         **_NAMED,
-        "additionalProperties": {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in ("files-store", "sql-store", "other-store")]},
+        "additionalProperties": {
+            "anyOf": [{"$ref": f"#/$defs/{name}"} for name in ("files-store", "sql-store", "mail-store", "other-store")]
+        },
     },
     ("configuration file", "identities"): {
         **_NAMED,
@@ -139,7 +150,18 @@ class SqlStoreShape(Shape):
     )
 
 
-STORES: tuple[type[Shape], ...] = (FilesStoreShape, SqlStoreShape)
+class MailStoreShape(Shape):
+    """Messages in Maildirs."""
+
+    called: ClassVar[str] = "mail store"
+    type: Literal["mail"] = Field(description="The kind of store.", examples=["mail"])
+    path: Text = Field(description="The folder of the mailboxes; no link.", examples=["/var/mail/archive"])
+    format: Literal["maildir"] = Field(description="How the messages are kept.", examples=["maildir"])
+    location: Text = Field(description="The country in which the data lies.", examples=["GB"])
+    zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
+
+
+STORES: tuple[type[Shape], ...] = (FilesStoreShape, SqlStoreShape, MailStoreShape)
 """The options of the kinds of store that come with the program; each kind judges its own when they are read."""
 
 _FURTHER: Mapping[str, Any] = {

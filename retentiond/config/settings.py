@@ -239,7 +239,7 @@ def asks_a_store(part: Part, name: str, stores: Mapping[str, Declared]) -> Itera
         yield part.problem(
             f"the store {quoted(name)} is not declared", f"declared are {listed(stores)}", did_you_mean(name, stores)
         )
-    elif stores[name].selects == "path":
+    elif stores[name].selects in ("path", "mail"):
         yield part.problem(
             f"the store {quoted(name)} answers no queries", f"its type is {stores[name].type}", "name a store of type sql"
         )

@@ -154,12 +154,33 @@ class TableShape(Shape):
     everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in attachments"])
 
 
+def _patterns(value: Any) -> tuple[str, ...]:
+    return tuple(_column_list([value] if isinstance(value, str) else value, "it is a pattern, or a list of patterns"))
+
+
+class MessageShape(Shape):
+    """Messages of a store of mail, by their folder and their headers; all that is said has to fit."""
+
+    called: ClassVar[str] = "mail selection"
+    folder: Text = Field("**", description="A pattern of folders.", examples=["support/{year}"])
+    __annotations__["from"] = Annotated[tuple[str, ...], words(_patterns, "*@example.net")[0], _NAMES]
+    vars()["from"] = Field((), description="Patterns of addresses; one fits one in From.", examples=["*@example.net"])
+    to: Annotated[tuple[str, ...], words(_patterns, "support@*")[0], _NAMES] = Field(
+        (), description="Patterns of addresses; one fits one in To.", examples=[["support@example.org", "help@example.org"]]
+    )
+    header: dict[str, Text] = Field(
+        default={}, description="Patterns of what further headers say, by their names.", examples=[{"Subject": "*[#{ticket}]*"}]
+    )
+    everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in archive"])
+
+
 class StartShape(Shape):
-    """Where the clock starts: exactly one of `column`, `path`, `event`."""
+    """Where the clock starts: exactly one of `column`, `path`, `header`, `event`."""
 
     called: ClassVar[str] = "start"
     column: Text = Field("", description="A column with a date or a time.", examples=["closed_at"])
     path: Text = Field("", description="A date captured from the path.", examples=["day"])
+    header: Text = Field("", description="A header of a message with a date.", examples=["Date"])
     event: Text = Field("", description="A declared event.", examples=["ticket-resolved"])
     by: Text = Field("", description="The field whose value is the event's subject.", examples=["ticket"])
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
@@ -275,7 +296,7 @@ class RuleShape(Shape):
 
     called: ClassVar[str] = "rule"
     store: Text = Field(description="A declared store.", examples=["uploads"])
-    select: Annotated[PathShape | TableShape, Piece()] = Field(
+    select: Annotated[PathShape | TableShape | MessageShape, Piece()] = Field(
         description="Which items.", examples=[{"path": "tickets/{ticket}/**"}]
     )
     start: Annotated[Literal["created", "modified"] | StartShape | None, Piece()] = Field(

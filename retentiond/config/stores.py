@@ -37,7 +37,7 @@ class Declared:
 
     where: Part
     type: str
-    selects: Literal["path", "table", "unknown"]
+    selects: Literal["path", "table", "mail", "unknown"]
     location: str = ""
     zone: str = ""
     local_path: str = ""
@@ -103,12 +103,13 @@ def _unknown_type(part: Part, name: str, types: Mapping[str, StoreType]) -> Prob
     return part.problem(f"unknown store type {quoted(name)}", f"known are {listed(sorted(types))}", did_you_mean(name, types))
 
 
-def _selects(name: str, known: StoreType | None) -> Literal["path", "table", "unknown"]:
+def _selects(name: str, known: StoreType | None) -> Literal["path", "table", "mail", "unknown"]:
     """How items are selected in a type of store: as a plugin says (`selects`), else as its name tells."""
-    if known is None and name not in ("files", "sftp", "s3", "sql"):
+    if known is None and name not in ("files", "sftp", "s3", "sql", "mail"):
         return "unknown"
     said = getattr(known, "selects", None)
-    return said if said in ("path", "table") else "table" if name == "sql" else "path"
+    by_name: Literal["path", "table", "mail"] = "table" if name == "sql" else "mail" if name == "mail" else "path"
+    return said if said in ("path", "table", "mail") else by_name
 
 
 def _options(part: Part, type_name: str, folder: str, found: list[Problem]) -> tuple[dict[str, Any], dict[str, str], set[str]]:

@@ -1,0 +1,148 @@
+"""Mail, met through the command line: planned, held, carried out, proved; whatever it is kept in."""
+
+import json
+
+import pytest
+
+from tests.acceptance.shop import NEW, OLD
+from tests.stores.letters import Maildir, letter
+
+CORRESPONDENCE = """\
+  letters:
+    store: mail
+    select: {folder: in, to: support@example.org, header: {Subject: "*[#{ticket}]*"}}
+    start: START
+    retention_period: 3 months
+    action: delete
+    subject: {email: correspondents, message: message-id, ticket: ticket}
+"""
+EVENT = """\
+limits: {share: 100%}
+events:
+  answered:
+    store: till
+    query: SELECT id AS subject, at AS at FROM tickets WHERE status = 'answered'
+"""
+
+
+@pytest.fixture
+def mailbox(bare):
+    bare.settings(more="  mail: {type: mail, path: mail, format: maildir, location: GB}")
+    bare.sql("CREATE TABLE tickets(id INTEGER PRIMARY KEY, at, status TEXT)")
+    return Maildir(bare.folder / "mail")
+
+
+def mails(mailbox, count, at=OLD, first=0):
+    """Letters about tickets, each with a number of its own."""
+    return [mailbox.put(f"{n}.x", letter(n, Subject=f"Re: [#{n}] it hums"), at) for n in range(first, first + count)]
+
+
+def verdicts(shop):
+    return {key: (line["verdict"], "; ".join(line["reasons"])) for key, line in shop.stays().items()}
+
+
+def test_old_mail_goes_and_its_going_is_proved(bare, mailbox):
+    bare.category("post", CORRESPONDENCE.replace("START", "created"))
+    old, new = mails(mailbox, 10), mails(mailbox, 3, NEW, 100)
+    other = mailbox.put("other", letter(7, To="sales@example.org"))
+    assert bare.json("check")["ok"]
+    plan = bare.plan()
+    assert old == sorted(bare.steps(plan))
+    mailbox.at(old[0]).rename(mailbox.path / "in" / "cur" / "0.x:2,FRS")
+    mailbox.change(old[1])
+    counts = bare.json("apply", plan)["counts"]
+    assert (9, 1) == (counts["disposed"], counts["changed"])
+    assert {old[1], *new, other} == {key for key in [*old, *new, other] if mailbox.at(key)}
+    assert 0 == bare.told("audit", "lookup", "mail", old[0]).code
+    assert 1 == bare.told("audit", "lookup", "mail", new[0], code=None).code
+    assert "The audit trail verifies" in bare.told("audit", "verify").out
+
+
+def test_the_clock_of_mail_starts_when_its_ticket_is_answered(bare, mailbox):
+    bare.category("post", CORRESPONDENCE.replace("START", "{event: answered, by: ticket}"), head=EVENT)
+    mails(mailbox, 4)
+    rows = [(0, f"{OLD:%F %T}", "answered"), (1, f"{NEW:%F %T}", "answered"), (2, f"{OLD:%F %T}", "open")]
+    for row in [*rows, (3, f"{OLD:%F %T}", "answered")]:
+        bare.sql("INSERT INTO tickets VALUES(?,?,?)", *row)
+    plan = bare.plan()
+    assert ["in/0.x", "in/3.x"] == sorted(bare.steps(plan))
+    told = verdicts(bare)
+    assert ("waiting", "undetermined") == (told["in/1.x"][0], told["in/2.x"][0])
+    bare.sql("UPDATE tickets SET status = 'open' WHERE id = 3")
+    counts = bare.json("apply", plan)["counts"]
+    assert (1, 1) == (counts["disposed"], counts["changed"])
+    assert mailbox.at("in/3.x")
+
+
+def test_a_hold_on_a_person_or_a_message_keeps_what_they_wrote_and_were_written(bare, mailbox):
+    bare.category("post", CORRESPONDENCE.replace("START", "{header: Date}"))
+    mails(mailbox, 4)
+    mailbox.put("5.x", letter(5, Subject="[#5]", Cc='"Jo Two" <Jo2@Example.NET>'))
+    claim = ("--reason", "a claim", "--mandate", "Art. 17(3)(e) GDPR")
+    bare.told("hold", "place", "PERSON", *claim, "--subject", "email=JO2@example.net")
+    bare.told("hold", "place", "MESSAGE", *claim, "--subject", "message=<3@example.net>")
+    bare.told("hold", "place", "FOLDER", *claim, "--path", "elsewhere/**")
+    plan = bare.plan()
+    assert ["in/0.x", "in/1.x"] == sorted(bare.steps(plan))
+    assert {"in/2.x", "in/3.x", "in/5.x"} == {key for key, (verdict, _) in verdicts(bare).items() if verdict == "held"}
+    bare.told("hold", "place", "LATE", *claim, "--subject", "email=jo1@example.net")
+    counts = bare.json("apply", plan)["counts"]
+    assert (1, 1) == (counts["disposed"], counts["held"])
+
+
+def test_mail_that_cannot_be_read_is_told_and_stays(bare, mailbox):
+    bare.category("post", CORRESPONDENCE.replace("START", "created"))
+    mails(mailbox, 3)
+    broken = mailbox.put("broken", b"To: support@example.org\nno header\nSubject: [#9]\n\nbody")
+    rule = bare.rule("letters")
+    assert (3, 1) == (rule["due"], rule["undetermined"])
+    assert "cannot be read" in verdicts(bare)[broken][1]
+    bare.json("apply", bare.plan())
+    assert mailbox.at(broken)
+
+
+def test_nobody_is_named_in_what_is_logged(bare, mailbox):
+    bare.category("post", CORRESPONDENCE.replace("START", "created"))
+    for n in range(3):
+        mailbox.put(f"canary-{n}", letter(n, From="canary@example.net", Subject=f"[#{n}] canary"), OLD)
+    told = bare.apart("apply", bare.plan())
+    log = "".join(path.read_text(errors="replace") for path in (bare.folder / "state" / "log").rglob("*") if path.is_file())
+    assert "canary" not in told.err + told.out + log + json.dumps(bare.entries())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("folder: in", "foldr: in", "unknown key 'foldr'"),
+        ("folder: in, to: support@example.org, ", "", ""),
+        ('folder: in, to: support@example.org, header: {Subject: "*[#{ticket}]*"}', "", "selection is everything"),
+        ('folder: in, to: support@example.org, header: {Subject: "*[#{ticket}]*"}', 'from: "*"', "selection is everything"),
+        ("folder: in", "folder: /in", "pattern cannot be used"),
+        ("folder: in", 'folder: "{day:%Y}"', "a folder captures text"),
+        ("*[#{ticket}]*", "*{ticket}", "something fixed has to stand before it"),
+        ("Subject:", "Sub ject:", "no name of a header"),
+        ("to: support@example.org", 'to: "{ticket}@example.org"', "stands in two patterns"),
+        ("to: support@example.org", "to: [7]", "no list of names"),
+        ("email: correspondents", "email: every body", "no name of a header"),
+        ("created", "{column: at}", "'column' is no start for mail"),
+        ("created", "{path: day}", "'path' is no start for mail"),
+        ("created", "{header: Da te}", "no name of a header"),
+        ("created", "{header: Date, unit: s}", "'unit' means nothing beside 'header'"),
+        ("delete", "{anonymise: {from: x}}", "cannot be anonymised"),
+    ],
+)
+def test_mistakes_are_told_with_their_place(bare, mailbox, old, new, what):
+    rules = CORRESPONDENCE.replace("START", "created")
+    assert old in rules
+    bare.category("post", rules.replace(old, new))
+    told = bare.told("check", code=None)
+    assert (2 if what else 0) == told.code, told
+    assert what in told.err.replace("\n", " ")
+
+
+def test_two_rules_for_one_folder_are_an_error_unless_their_conditions_tell_them_apart(bare, mailbox):
+    two = CORRESPONDENCE.replace("START", "created")
+    bare.category("post", two + two.replace("letters:", "others:"))
+    assert "overlap" in bare.told("check", code=2).err
+    bare.category("post", two + two.replace("letters:", "others:").replace("support@", "sales@"))
+    assert bare.json("check")["ok"]
