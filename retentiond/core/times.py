@@ -11,6 +11,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -25,6 +26,8 @@ _ISO = re.compile(
     r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?)?)?(?: ?(Z|[+-]\d\d(?::?\d\d)?))?",
     re.ASCII,
 )
+_COMMON = r"\d{4}-\d\d-\d\d[T ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,6})?"
+_ALL_COMMON = re.compile(rf"{_COMMON}(?:\n{_COMMON})*", re.ASCII)
 _BEYOND = 10**18
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,18})?", re.ASCII)
 
@@ -75,6 +78,10 @@ def read_each(values: Iterable[Any], zone: ZoneInfo, unit: Unit | None = None) -
     if unit is not None or zone.key not in ("UTC", "Etc/UTC"):
         return [read(value, zone, unit) for value in values]
     parse = datetime.fromisoformat
+    values = list(values)
+    with suppress(TypeError, ValueError):
+        if _ALL_COMMON.fullmatch("\n".join(values)):
+            return [parse(value + "+00:00") for value in values]
     answers: list[datetime | None] = []
     for value in values:
         if value.__class__ is str and _is_common(value):

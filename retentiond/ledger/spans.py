@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 def written(numbers: Sequence[int]) -> str:
     """Rising numbers as ranges."""
+    if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]}-{numbers[-1]}"
     parts: list[str] = []
     at = 0
     while at < len(numbers):

@@ -26,13 +26,12 @@ NEEDS = {
 @contextmanager
 def serving(kind):
     """The address of a server of some kind, for as long as the context lasts."""
-    programs, package, variable = NEEDS[kind]
+    variable = NEEDS[kind][2]
     if os.environ.get(variable):
         yield os.environ[variable]
         return
-    missing = [name for name in programs if program(name) is None]
-    if missing:
-        why = f"{', '.join(missing)} of Debian's {package} is not on this machine, and ${variable} names no server"
+    if why := missing(kind):
+        why += f", and ${variable} names no server"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
@@ -46,6 +45,13 @@ def serving(kind):
             address.write_text(_started(kind, folder))
         fcntl.flock(start, fcntl.LOCK_UN)
         yield address.read_text()
+
+
+def missing(kind):
+    """Which programs of a server are not there, in words; empty where all are."""
+    programs, package, _ = NEEDS[kind]
+    absent = [name for name in programs if program(name) is None]
+    return f"{', '.join(absent)} of Debian's {package} is not on this machine" if absent else ""
 
 
 def _started(kind, folder):

@@ -39,6 +39,24 @@ SELECT COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL"""
 _TRIGGERS = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s"
 _FRESH = 1.0
+_PLAIN = frozenset(
+    {
+        "tinyint",
+        "smallint",
+        "mediumint",
+        "int",
+        "bigint",
+        "decimal",
+        "float",
+        "double",
+        "date",
+        "time",
+        "datetime",
+        "timestamp",
+        "year",
+    }
+)
+"""Types whose text is of digits, signs, points and spaces."""
 
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"})
@@ -145,8 +163,8 @@ class MysqlSchema(ABC):
 
     def columns(self, table: str) -> dict[str, Column]:
         rows = self._all(_COLUMNS, self._at(table))
-        return {name: _column(declared, kind.lower(), charset, collation)
-                for name, declared, kind, _, generated, charset, collation in rows if not generated}  # fmt: skip
+        return {name: _column(declared, kind.lower(), charset, collation, never_null=bool(never_null))
+                for name, declared, kind, never_null, generated, charset, collation in rows if not generated}  # fmt: skip
 
     def primary(self, table: str) -> list[str]:
         return [row[3] for row in self._all(_INDEXES, self._at(table)) if row[0] == "PRIMARY"]
@@ -225,7 +243,7 @@ class MysqlSchema(ABC):
         }
 
 
-def _column(declared: str, kind: str, charset: str, collation: str) -> Column:
+def _column(declared: str, kind: str, charset: str, collation: str, *, never_null: bool) -> Column:
     """How a column is spelled. A value is given in the column's own character set and compared by its own collation."""
     text, given = "CAST({} AS CHAR)", "{}"
     if kind in _INTEGERS:
@@ -244,6 +262,14 @@ def _column(declared: str, kind: str, charset: str, collation: str) -> Column:
         read=text,
         given=given,
         dated=text,
-        digested="CAST(CAST({} AS DOUBLE) AS BINARY)" if kind == "float" else "CAST({} AS BINARY)",
+        digested=_digested(kind, never_null=never_null),
         masked="CAST(CAST({} AS DOUBLE) AS CHAR)" if kind == "decimal" else "",
     )
+
+
+def _digested(kind: str, *, never_null: bool) -> str:
+    """A value as it enters the digest of its row, and its length where a comma in it could be taken for the next one."""
+    value = "CAST(CAST({0} AS DOUBLE) AS BINARY)" if kind == "float" else "CAST({0} AS BINARY)"
+    if kind in _PLAIN:
+        return value if never_null else f"IFNULL({value}, 'N')"
+    return f"LENGTH({{0}}), {value}" if never_null else f"IFNULL(LENGTH({{0}}), 'N'), {value}"

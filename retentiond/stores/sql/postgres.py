@@ -65,6 +65,7 @@ class Postgres(PostgresSchema):
         self.acting, self._address, self._busy = acting, address, False
         self._limits = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout}
         self.notes: tuple[str, ...] = ()
+        self._modes: dict[int, str] = {}
         self._connect()
         try:
             with self.guard():
@@ -148,7 +149,9 @@ class Postgres(PostgresSchema):
         with self.guard():
             self._begin("REPEATABLE READ, READ ONLY")
             try:
-                return run()
+                found = run()
+                self.con.execute("COMMIT")  # after a ROLLBACK the driver would forget what it has prepared
+                return found
             finally:
                 self._roll_back()
 
@@ -178,6 +181,7 @@ class Postgres(PostgresSchema):
     def forget(self) -> None:
         """Plans that the server keeps for statements fail once a column has another type."""
         self._oids.clear()
+        self._modes.clear()
         with self.guard():
             self.con.execute("DEALLOCATE ALL")
 
@@ -208,10 +212,12 @@ class Postgres(PostgresSchema):
         It takes the privilege to delete. Without it rows can only be anonymised, and for those it
         does not matter who refers to them.
         """
-        source = self.source(table)
+        one = self._table(table)
         try:
-            may = self._all("SELECT has_table_privilege(CAST(%s AS oid), 'DELETE')", [self._table(table).oid])[0][0]
-            self._all(f"LOCK TABLE {source} IN {'ROW EXCLUSIVE' if may else 'ACCESS SHARE'} MODE")
+            if one.oid not in self._modes:
+                may = self._all("SELECT has_table_privilege(CAST(%s AS oid), 'DELETE')", [one.oid])[0][0]
+                self._modes[one.oid] = "ROW EXCLUSIVE" if may else "ACCESS SHARE"
+            self._all(f"LOCK TABLE {self.source(table)} IN {self._modes[one.oid]} MODE")
         except psycopg.errors.UndefinedTable:
             self._oids.clear()
             raise Contended from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spell
 from retentiond.stores.sql.spelling_postgres import CERTAIN
 
 _NEW = "retentiond new"
+_PLAIN = re.compile(r"[0-9a-f]{32,64}").fullmatch
 
 
 class MysqlSpelling(Spelling):
@@ -30,9 +32,15 @@ class MysqlSpelling(Spelling):
         return text.replace("%", "%%")
 
     def among(self, columns: Sequence[KeyPart], keys: Sequence[Parts]) -> list[Clause]:
-        """One column: a list. Several: some dozen equalities at a time, because lists of rows do without an index."""
+        """One column: a list. Several: some dozen equalities at a time, because lists of rows do without an index.
+
+        Whole numbers that follow one another are written as spans, which takes the server a fraction of the time.
+        """
         if len(columns) > 1 or not keys:
             return super().among(columns, keys)
+        numbers = [parts[0] for parts in keys if isinstance(parts[0], int)]
+        if len(numbers) == len(keys):
+            return [_spans(columns[0].sql, numbers)]
         one = columns[0].given.format(self.mark)
         return [Clause(f"{columns[0].sql} IN ({', '.join([one] * len(keys))})", [parts[0] for parts in keys])]
 
@@ -50,19 +58,20 @@ class MysqlSpelling(Spelling):
         )
 
     def digest(self, columns: Mapping[str, Column]) -> tuple[str, str]:
-        """The MD5 of the row's values in bytes, each with its length: it tells whether a row has changed, and proves nothing."""
-        each = [c.digested.format(name) for name, c in columns.items()]
-        parts = [f"IFNULL(CONCAT(LENGTH({value}), ':', {value}), 'N')" for value in each]
+        """The SHA-1 of the row's values in bytes, each with its length where it may have a comma in it: it tells whether a
+        row has changed, and proves nothing. `CONCAT_WS` leaves NULL out, which the length then tells.
+        """
+        parts = [c.digested.format(name) for name, c in columns.items()]
         sizes = [f"IFNULL(LENGTH({name}), 0)" for name in columns]
-        return f"MD5(CONCAT({', '.join(parts)}))", f"({' + '.join(sizes)})"
+        return f"SHA1(CONCAT_WS(',', {', '.join(parts)}))", f"({' + '.join(sizes)})"
 
     def planned(
         self, source: str, columns: Sequence[KeyPart], digest: str, keys: Sequence[Parts], revisions: Sequence[str]
     ) -> list[Clause]:
         """A digest covers the key, so that being among the digests is to have the one that belongs to the key."""
-        mine = f"{digest} IN ({', '.join([self.mark] * len(revisions))})"
+        mine = _texts(digest, revisions)
         return [
-            Clause(f"DELETE FROM {source} WHERE {named.sql} AND {mine}", [*named.values, *revisions])
+            Clause(f"DELETE FROM {source} WHERE {named.sql} AND {mine.sql}", [*named.values, *mine.values])
             for named in self.among(columns, keys)
         ]
 
@@ -116,3 +125,27 @@ class MysqlSpelling(Spelling):
 
 
 MYSQL = MysqlSpelling()
+
+
+def _spans(column: str, numbers: Sequence[int]) -> Clause:
+    """Exactly these whole numbers. The driver takes longer to write a number than the server to find its row."""
+    spans: list[tuple[int, int]] = []
+    rest = sorted(set(numbers))
+    first = last = rest[0]
+    for number in rest[1:]:
+        if number != last + 1:
+            spans.append((first, last))
+            first = number
+        last = number
+    spans.append((first, last))
+    alone = [str(a) for a, b in spans if a == b]
+    either = [f"{column} IN ({', '.join(alone)})"] if alone else []
+    either += [f"{column} BETWEEN {a} AND {b}" for a, b in spans if a != b]
+    return Clause(f"({' OR '.join(either)})")
+
+
+def _texts(expression: str, texts: Sequence[str]) -> Clause:
+    """Whether something is one of some texts; digests are written as they are, anything else is the driver's to quote."""
+    if all(map(_PLAIN, texts)):
+        return Clause(f"{expression} IN ('" + "','".join(texts) + "')")
+    return Clause(f"{expression} IN ({', '.join(['%s'] * len(texts))})", list(texts))

@@ -133,7 +133,11 @@ def _arrays(keys: Sequence[Parts]) -> list[str]:
 
 def _listed(values: Sequence[Any]) -> str:
     """An array in the server's own spelling: the driver's takes as long as the server takes to delete the rows."""
-    if all(value.__class__ is int for value in values):
+    if set(map(type, values)) == {int}:
         return "{" + ",".join(map(str, values)) + "}"
+    if set(map(type, values)) == {str}:
+        plain = '","'.join(values)
+        if "\\" not in plain and plain.count('"') == 2 * (len(values) - 1):
+            return '{"' + plain + '"}'
     texts = ("NULL" if v is None else '"' + str(v).replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values)
     return "{" + ",".join(texts) + "}"

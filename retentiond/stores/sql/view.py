@@ -65,7 +65,7 @@ class SqlView:
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         layout = self.layout(scope)
         wanted = layout.keys.parts_of(keys)
-        found = self.looked_up(layout, scope.predicates, wanted, self.database.read)
+        found = self.looked_up(layout, scope.predicates, wanted, self._as_of_now)
         page = answer_of(layout, found, keys, layout.order(found.rows, wanted))
         strange = [i for i, parts in enumerate(wanted) if parts is None] if goes_with_kin(scope) else []
         return self._with_kin(scope, page, strange) if strange else page
@@ -93,8 +93,12 @@ class SqlView:
     def probe_all(self, layout: Layout, keys: Sequence[str]) -> Page:
         """These rows as they are now, whatever holds cover them."""
         wanted = layout.keys.parts_of(keys)
-        found = self.looked_up(layout, (), wanted, self.database.read)
+        found = self.looked_up(layout, (), wanted, self._as_of_now)
         return answer_of(layout, found, keys, layout.order(found.rows, wanted))
+
+    def _as_of_now(self, run: Callable[[], Found]) -> Found:
+        """What `run` sees, each statement by itself: keys that are looked up need not be of one moment."""
+        return self.database.within(run)
 
     def families(self, scope: Scope, keys: Sequence[str], taken: Container[str]) -> Iterator[Sequence[Kin] | str]:
         yield from Families(self, scope).of(keys, taken)

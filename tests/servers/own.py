@@ -1,0 +1,74 @@
+"""A server that somebody has alone: to be killed, starved and started again, or to be measured.
+
+The shared servers (`private`) are for everything else. This one dies with the process that started it as well.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.servers.keeper import DEADLINE, END, answers, mariadb, postgres, unprivileged
+from tests.servers.private import missing
+
+DURABLE = {
+    "postgres": ("--fsync=on", "--full_page_writes=on", "--synchronous_commit=on", "--shared_buffers=1GB", "--max_wal_size=4GB"),
+    "mariadb": ("--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=1G", "--innodb-log-file-size=1G"),
+}
+"""What a server needs so that a commit survives a power cut, with room to work in; for measuring."""
+
+
+class Own:
+    """One server in a folder of its own; `start` starts it, anew if it had ended. `options` are added to its command line."""
+
+    def __init__(self, kind, options=(), place=None):
+        if why := missing(kind):
+            pytest.skip(why)
+        self.kind = kind
+        self.folder = tempfile.mkdtemp(prefix=f"retentiond-{kind}-", dir=place)
+        self.who, uid = unprivileged(kind)
+        os.chown(self.folder, uid, -1)
+        make = postgres if kind == "postgres" else mariadb
+        self.command, self.address = make(self.folder, self.who)
+        self.command += options
+        self.process = None
+
+    def start(self):
+        """Starts it and waits until it answers."""
+        with open(f"{self.folder}/log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig=KILL", *self.who, *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder,
+            )  # fmt: skip
+        for _ in range(DEADLINE * 10):
+            if answers(self.address):
+                Path(self.folder, "first.sql").write_text("")  # what the first start had to make is there
+                return self
+            try:
+                self.process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        raise AssertionError(Path(self.folder, "log").read_text(errors="replace")[-2000:])
+
+    def stop(self, how=None):
+        """Ends it: at once, whoever is connected, or by a signal of one's own."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(END[self.kind] if how is None else how)
+            try:
+                self.process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def restart(self, how=signal.SIGKILL):
+        self.stop(how)
+        return self.start()
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
