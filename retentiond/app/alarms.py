@@ -89,9 +89,11 @@ def alarms(house: House, now: datetime) -> tuple[list[Alarm], set[Name]]:
     if stands.clock_step:
         seconds = int(stands.clock_step / 1_000_000)
         found["clock", ""] = Alarm("clock", "", micros(now), facts={"seconds": seconds}, do="retentiond clock")
-        undecided |= {alarm.name for alarm in house.alarms.standing() if alarm.kind in ("silence", "hold-review")}
+        undecided |= {alarm.name for alarm in house.alarms.standing() if alarm.kind in ("silence", "hold-review", "anchor")}
     else:
-        found |= {alarm.name: alarm for alarm in (*_silences(house, now, stands.categories), *_reviews(house, now))}
+        found |= {
+            alarm.name: alarm for alarm in (*_unanchored(house), *_silences(house, now, stands.categories), *_reviews(house, now))
+        }
     return list(found.values()), undecided
 
 
@@ -153,6 +155,14 @@ def _silences(house: House, now: datetime, categories: Sequence[CategoryStanding
         if now > late_from:
             facts: dict[str, int | str] = {"periods": house.settings.silence, "minutes_of_a_period": gap}
             yield Alarm("silence", one.category, micros(late_from - patience), facts=facts, do=_LOOK_AFTER_IT)
+
+
+def _unanchored(house: House) -> Iterator[Alarm]:
+    """Anchors that do not take what they are given."""
+    for one in house.settings.audit.anchors:
+        known = house.anchors.of(one.id)
+        if known.trouble:
+            yield Alarm("anchor", one.label, known.failing_since, do="retentiond audit anchor")
 
 
 def _reviews(house: House, now: datetime) -> Iterator[Alarm]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from retentiond.audit.note import Signer, Verifier
     from retentiond.config.settings import State
     from retentiond.ledger.alarms import AlarmRegister
+    from retentiond.ledger.anchors import AnchorRegister
     from retentiond.ledger.database import Database
     from retentiond.ledger.journal import Runs
     from retentiond.ledger.ledger import Ledger
@@ -183,6 +184,12 @@ class House:
         from retentiond.ledger.looks import Looks
 
         return Looks(self.ledger)
+
+    @cached_property
+    def anchors(self) -> AnchorRegister:
+        from retentiond.ledger.anchors import AnchorRegister
+
+        return AnchorRegister(self.ledger)
 
     @cached_property
     def alarms(self) -> AlarmRegister:

@@ -9,7 +9,7 @@ and still told when the store cannot be seen any more or is suddenly empty. It m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -18,6 +18,7 @@ from retentiond.app.house import House
 from retentiond.config.schedule import next_after, schedule
 from retentiond.core.policy import Category
 from retentiond.ledger.alarms import AlarmRegister
+from retentiond.ledger.anchors import AnchorRegister
 from retentiond.ledger.clock import micros, moment
 from retentiond.ledger.journal import Runs
 from retentiond.ledger.ledger import Ledger
@@ -84,12 +85,18 @@ class CategoryStanding:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """The audit trail: entries there are, entries published, when the newest checkpoint was, bytes of `audit.jsonl`."""
+    """The audit trail: entries there are, entries published, when the newest checkpoint was, bytes of `audit.jsonl`.
+
+    `anchors` are configured; `anchored_at` is when one of them last took a checkpoint, `anchors_failing` how many do not now.
+    """
 
     entries: int = 0
     published: int = 0
     published_at: datetime | None = None
     bytes: int = 0
+    anchors: int = 0
+    anchored_at: datetime | None = None
+    anchors_failing: int = 0
 
     @property
     def unpublished(self) -> int:
@@ -225,12 +232,20 @@ def _trail(house: House, ledger: Ledger) -> Trail:
     from retentiond.audit.layout import CHECKPOINT, LINES, read_file
     from retentiond.audit.note import LONGEST, number_of, parse_note
 
-    log = house.directory.log
+    log, register = house.directory.log, AnchorRegister(ledger)
+    anchored = [register.of(one.id) for one in house.settings.audit.anchors]
+    last = max((one.at for one in anchored), default=0)
+    trail = Trail(
+        ledger.size(),
+        anchors=len(anchored),
+        anchored_at=moment(last) if last else None,
+        anchors_failing=sum(bool(one.trouble) for one in anchored),
+    )
     with keeping():
         note = read_file(log / CHECKPOINT, LONGEST)
         if note is None:
-            return Trail(ledger.size())
+            return trail
         published = number_of(parse_note(note).text.split("\n")[1]) or 0
         at = moment((log / CHECKPOINT).stat().st_mtime_ns // 1000)
         lines = (log / LINES).stat().st_size if (log / LINES).exists() else 0
-    return Trail(ledger.size(), published, at, lines)
+    return replace(trail, published=published, published_at=at, bytes=lines)

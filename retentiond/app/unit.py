@@ -38,7 +38,7 @@ class Opening:
 
 def openings(settings: Settings, rulebook: Rulebook) -> list[Opening]:
     """What is to be opened, by path. What lies below another opening of the same kind is covered by it."""
-    wanted = [o for o in (*_own(settings), *_stores(rulebook)) if o.writable or o.hidden]
+    wanted = [o for o in (*_own(settings), *_stores(rulebook), *_anchors(settings)) if o.writable or o.hidden]
     found: list[Opening] = []
     for opening in sorted(wanted, key=lambda o: (o.path, not o.writable, not o.vital)):
         above = next((at for at, other in enumerate(found) if _covers(other, opening)), None)
@@ -71,6 +71,15 @@ def _stores(rulebook: Rulebook) -> Iterator[Opening]:
         path = local_path(store.type, store.options)
         if path:
             yield _opening(*_place(store, path), writable=_is_database(store) or any(rules.values()), vital=False)
+
+
+def _anchors(settings: Settings) -> Iterator[Opening]:
+    """Local folders into which checkpoints are written."""
+    for one in settings.audit.anchors:
+        store = settings.stores[one.place[0]] if one.way == "store" else None
+        path = local_path(store.type, store.options) if store else ""
+        if path:
+            yield _opening(path, f"checkpoints go into the store {one.place[0]}", writable=True, vital=False)
 
 
 def _used(rulebook: Rulebook) -> Mapping[str, Mapping[str, bool]]:

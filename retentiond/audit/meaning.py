@@ -10,6 +10,7 @@ The rules, one after the other, for every entry in its order:
 - an outcome names one intent that has none yet, speaks of its positions only and of each once, and
   its numbers add up; what was inferred is among the disposed; what was spared has a fate each;
 - the references of a run follow each other without gap or overlap, from the first;
+- an anchor was given a checkpoint of entries before it;
 - a daemon starts after the one before it has ended or was found killed, and nothing ends that did not start;
 - a certificate is the only one of its run, and its counts are those of the run's entries. A
   position of an intent without outcome counts as `unknown`; its outcome may follow later, after a crash.
@@ -91,6 +92,7 @@ class Meaning:
         self._open: dict[int, tuple[_Run, int]] = {}
         self._intents = self._certificates = 0
         self._daemon = False
+        self.anchored: list[tuple[int, int, str]] = []
         self._readers: Mapping[str, Callable[[Entry], Range | None]] = {
             "plan-made": self._plan_made,
             "limit-tripped": self._limit_tripped,
@@ -99,6 +101,7 @@ class Meaning:
             "outcome": self._outcome,
             "spared": self._spared,
             "certificate": self._certificate,
+            "checkpoint-anchored": self._anchored,
             "daemon-started": self._daemon_started,
             "daemon-stopped": self._daemon_ended,
             "daemon-recovered": self._daemon_ended,
@@ -268,6 +271,11 @@ class Meaning:
         if _without_zeros(entry["counts"]) != run.told():
             self._wrong("certificate: its counts are not those of the run's entries")
         run.certified = True
+
+    def _anchored(self, entry: Entry) -> None:
+        if entry["size"] > self._index:
+            self._wrong("an anchor was given a checkpoint of entries that were not there yet")
+        self.anchored.append((self._index, entry["size"], entry["root"]))
 
     def _daemon_started(self, _entry: Entry) -> None:
         if self._daemon:

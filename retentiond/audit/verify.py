@@ -116,6 +116,7 @@ class _Examination:
         if final is not None:
             self._read_since(since, final.size)
             self._read_entries(final.size, kept)
+            self._compare_anchored()
             self._compare_names(final.size, kept)
         return Report(final, len(kept), self._meaning.totals(), self._findings.all())
 
@@ -271,6 +272,12 @@ class _Examination:
             fault = None if range_ is None else refs.fault(range_)
             if fault:
                 self._found(fault)
+
+    def _compare_anchored(self) -> None:
+        """What an anchor was given is a checkpoint that was published."""
+        for index, size, root in self._meaning.anchored:
+            if root not in {known.hex() for _, known in self._roots.get(size, ())}:
+                self._found(f"entry {index}: an anchor was given a checkpoint that is not among those of the log")
 
     def _compare_tree(self, tree: Tree, entries: list[bytes], final: int, kept: Set[int]) -> None:
         """At the size of each checkpoint: its root, and the unfinished tiles that it was published with."""

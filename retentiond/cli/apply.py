@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retentiond.cli import complete
-from retentiond.cli.desk import answer, house, options, progress, say, stoppable, tell_alarms
+from retentiond.cli.desk import answer, house, options, progress, say, stoppable, tell_others
 from retentiond.cli.front import common, row
 from retentiond.cli.render import short
 from retentiond.cli.status import metrics_after
@@ -59,10 +59,10 @@ def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str |
         except RetentiondError:
             if at_home.directory.exists():
                 publish(at_home)
-            tell_alarms(at_home)
+            tell_others(at_home)
             raise
         checkpoint = publish(at_home)
-        tell_alarms(at_home)
+        tell_others(at_home)
     if options().json:
         answer(as_json(enforced.applied, checkpoint))
     else:

@@ -13,6 +13,7 @@ from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
 from retentiond.cli.render import many, minute, sentence
 from retentiond.core.entry import FIELDS
+from retentiond.core.plan import written
 from retentiond.errors import AuditBroken, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def show(limit: int, type_: str | None) -> None:
         return
     for entry in found:
         at = datetime.fromtimestamp(entry["time"] // 1_000_000, UTC)
-        sentence(f"{entry['index']:>6}  {minute(at)}  {entry['type']:<17}  {_in_words(entry)}".rstrip(), " " * 45)
+        sentence(f"{entry['index']:>6}  {minute(at)}  {entry['type']:<19}  {_in_words(entry)}".rstrip(), " " * 47)
 
 
 def _in_words(entry: dict[str, Any]) -> str:
@@ -183,6 +184,41 @@ def _tell(report: Report, warning: str | None, *, since: bool) -> None:
     say(f"  outcomes: {counts or 'none'}")
     if totals.open_intents:
         say(f"  {totals.open_intents:,} intents have no outcome yet: run `retentiond apply` again to look at them")
+
+
+@audit.command()
+@common
+def anchor() -> int:
+    """Hand the newest checkpoint to every anchor that has not had it, now. Exit 5 where one does not take it."""
+    from retentiond.app.anchoring import anchor as hand_over
+    from retentiond.app.anchoring import standing_of
+    from retentiond.app.trail import publish
+
+    with house() as at_home:
+        at_home.require_state()
+        if not at_home.settings.audit.anchors:
+            raise UsageError("there is no anchor", why="audit: {anchors: []}", do="name one; see docs/policies.md")
+        publish(at_home)
+        troubles = hand_over(at_home, anyway=True)
+        stand = list(standing_of(at_home))
+    if options().json:
+        names = [
+            {"anchor": one.label, "size": known.size, "at": _instant(known.at), "trouble": known.trouble} for one, known in stand
+        ]
+        answer({"anchors": names})
+    else:
+        for one, known in stand:
+            had = f"has the checkpoint of {known.size:,} entries, since {_minute(known.at)} UTC" if known.at else "has none yet"
+            sentence(f"{one.label} {had}" + (f"; it fails now: {known.trouble}" if known.trouble else ""))
+    return 5 if troubles else 0
+
+
+def _instant(micros: int) -> str | None:
+    return written(datetime.fromtimestamp(micros // 1_000_000, UTC)) if micros else None
+
+
+def _minute(micros: int) -> str:
+    return minute(datetime.fromtimestamp(micros // 1_000_000, UTC))
 
 
 @audit.command()

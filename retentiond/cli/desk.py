@@ -38,16 +38,22 @@ def house() -> Iterator[House]:
         yield opened
 
 
-def tell_alarms(at_home: House) -> None:
-    """Tells those who are to be told what has come up. What hinders it is said, and changes nothing of what was done."""
+def tell_others(at_home: House) -> None:
+    """Hands the newest checkpoint to its anchors, and tells those who are to be told what has come up.
+
+    What hinders it is said, and changes nothing of what was done.
+    """
     from retentiond.app.alarms import tell
+    from retentiond.app.anchoring import anchor
 
     if not at_home.directory.exists():
         return
+    troubles: dict[str, str] = {}
     try:
-        troubles = tell(at_home, at_home.clock().now).troubles
+        troubles |= anchor(at_home)
+        troubles |= tell(at_home, at_home.clock().now).troubles
     except RetentiondError as error:
-        troubles = {"the alarms": str(error.problems[0])}
+        troubles["the others"] = str(error.problems[0])
     for label, trouble in troubles.items():
         click.echo(f"retentiond: {label}: not told: {trouble}; it is tried again later", err=True)
 

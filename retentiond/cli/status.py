@@ -118,6 +118,9 @@ def as_json(found: Standing) -> dict[str, Any]:
             "published": found.trail.published,
             "published_at": _written(found.trail.published_at),
             "bytes": found.trail.bytes,
+            "anchors": found.trail.anchors,
+            "anchored_at": _written(found.trail.anchored_at),
+            "anchors_failing": found.trail.anchors_failing,
         },
         "state_bytes": found.state_bytes,
     }
@@ -227,9 +230,12 @@ def _around(found: Standing) -> Iterator[str]:
     if found.receivers_failing:
         yield f"Messages to people: {found.messages_owed:,} not delivered; see `retentiond notify test`."
     trail = found.trail
+    if trail.anchors_failing:
+        yield f"Anchors that fail: {trail.anchors_failing:,} of {trail.anchors:,}; see `retentiond audit anchor`."
     if not trail.entries:
         yield "There is no state yet: nothing was planned here."
         return
     lag = f", {trail.unpublished:,} not published yet" if trail.unpublished else ""
     at = f", checkpoint of {minute(trail.published_at)} UTC" if trail.published_at else ""
-    yield f"Audit log: {trail.entries:,} entries{lag}, {size(trail.bytes)}{at}."
+    kept = f", anchored {minute(trail.anchored_at)} UTC" if trail.anchored_at else ", never anchored" if trail.anchors else ""
+    yield f"Audit log: {trail.entries:,} entries{lag}, {size(trail.bytes)}{at}{kept}."

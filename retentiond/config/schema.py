@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
+from retentiond.config.anchors import CommandAnchorShape, StoreAnchorShape
 from retentiond.config.reading import Shape
 from retentiond.config.reading import schema as of_shape
 from retentiond.config.shapes import Basis, CategoryShape, SettingsShape, Text
@@ -109,7 +110,10 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("mail address", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
     ("mail address", "password"): {"anyOf": [_SECRET]},
     ("apprise address", "apprise"): {"anyOf": [_SECRET]},
-    ("audit setting", "anchors"): {"maxItems": 0},
+    ("audit setting", "anchors"): {
+        "type": "array",
+        "items": {"anyOf": [{"const": "journal"}, {"$ref": "#/$defs/store-anchor"}, {"$ref": "#/$defs/command-anchor"}]},
+    },
     ("audit setting", "signing_key"): {"anyOf": [_PLACE, _SECRET]},
     ("audit setting", "reference_keys"): _PLACE,
     ("sql store", "password"): {"anyOf": [_SECRET]},
@@ -209,7 +213,8 @@ def settings() -> dict[str, Any]:
     """The schema of `retentiond.yaml`."""
     found = _whole(SettingsShape, "The configuration of retentiond")
     stores = {_word(shape): _put_right(_tidy(of_shape(shape)), shape) for shape in STORES}
-    found["$defs"] |= {**stores, **_FURTHER}
+    anchors = {_word(shape): _put_right(_tidy(of_shape(shape)), shape) for shape in (StoreAnchorShape, CommandAnchorShape)}
+    found["$defs"] |= {**stores, **anchors, **_FURTHER}
     return found
 
 

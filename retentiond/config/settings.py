@@ -11,9 +11,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from retentiond.config.anchors import Anchor, anchors
 from retentiond.config.not_yet import NOT_YET, WHY
 from retentiond.config.notify import Address, addresses
 from retentiond.config.places import absolute, absolute_url, inside, zone_problem
@@ -59,7 +59,7 @@ class Audit:
     origin: str
     signing_key: str | Secret
     reference_keys: str
-    anchors: tuple[Any, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def read_settings(
     state = _state(top.piece("state"), folder, found)
     stores = declared_stores(top.piece("stores"), folder, types, found)
     identities = dict(_identities(top.piece("identities"), stores, found))
-    audit = _audit(top.piece("audit"), folder, state, found)
+    audit = _audit(top.piece("audit"), folder, state, stores, found)
     notify = addresses(top.piece("notify"), folder, found)
     _refuse_what_is_not_built(top, found)
     found += _misplaced(file, top, state, audit, stores)
@@ -245,7 +245,9 @@ def asks_a_store(part: Part, name: str, stores: Mapping[str, Declared]) -> Itera
         )
 
 
-def _audit(part: Part | None, folder: str, state: State | None, found: list[Problem]) -> Audit | None:
+def _audit(
+    part: Part | None, folder: str, state: State | None, stores: Mapping[str, Declared] | None, found: list[Problem]
+) -> Audit | None:
     if part is None or part.data is None:
         return None
     shape = read(AuditShape, part, found)
@@ -255,15 +257,14 @@ def _audit(part: Part | None, folder: str, state: State | None, found: list[Prob
         found.append(
             shape.where("origin").problem("'origin' is no name of a log", why, "write for example audit.example.org/retentiond")
         )
-    if shape.get("anchors"):
-        found.append(shape.where("anchors").problem("'anchors' are not in this version", WHY, "write anchors: []"))
+    kept = anchors(shape.piece("anchors"), stores, found)
     default = os.path.join(state.directory, "keys") if state else ""
     signing, masters = (_key(shape.piece(name), folder, default, found) for name in ("signing_key", "reference_keys"))
     if isinstance(masters, Secret):
         why = "it has a key for each year, so that each year can be destroyed by itself"
         found.append(shape.where("reference_keys").problem("'reference_keys' is a folder", why, "write the path of a folder"))
         return None
-    return Audit(origin, signing, masters) if origin else None
+    return Audit(origin, signing, masters, kept) if origin else None
 
 
 def _key(part: Part | None, folder: str, default: str, found: list[Problem]) -> str | Secret:

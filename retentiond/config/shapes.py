@@ -396,7 +396,9 @@ class AuditShape(Shape):
 
     called: ClassVar[str] = "audit setting"
     origin: Text = Field(description="The log's name.", examples=["audit.example.org/retentiond"])
-    anchors: list[Any] = Field(default=[], description="Where checkpoints are sent; none in this version.", examples=[[]])
+    anchors: Annotated[Any, Piece()] = Field(
+        None, description="Where every checkpoint is handed to somebody else.", examples=[["journal", {"store": "offsite"}]]
+    )
     signing_key: Annotated[Any, Piece()] = Field(
         None, description="A path, or a reference to a secret; default: <state>/keys.", examples=["/etc/retentiond/signing.key"]
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 Kind = Literal[
-    "failure", "limit", "overdue", "violation", "hold-review", "silence", "approval", "clock", "configuration", "audit"
+    "failure", "limit", "overdue", "violation", "hold-review", "silence", "approval", "clock", "configuration", "audit", "anchor"
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 Change = Literal["new", "grown", "over", "test"]

@@ -118,6 +118,7 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "daemon-started": {"categories": count},
     "daemon-stopped": {},
     "daemon-recovered": {"intents": count},
+    "checkpoint-anchored": {"anchor": reference, "size": count, "root": digest},
     "heartbeat": {},
 }
 """Every type with its fields; `type` and `time` stand in each."""

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from retentiond.app.alarms import broken_rulebook, tell
+from retentiond.app.anchoring import anchor
 from retentiond.app.house import House
 from retentiond.app.standing import standing
 from retentiond.config.load import Loaded
@@ -53,14 +54,14 @@ class Beside:
         self._broken = error
 
     def tell(self, house: House) -> None:
-        """Tells people what has come up and what is over: after each run, at each tick, after a reload.
+        """Tells people what has come up and what is over, and anchors what was published: after each run, at each tick.
 
         `StateUnavailable` where the ledger cannot be used; nothing else is raised.
         """
         try:
             now = house.clock().now
             also = [broken_rulebook(self._broken, now)] if self._broken is not None else []
-            troubles = dict(tell(house, now, also=also).troubles)
+            troubles = anchor(house) | tell(house, now, also=also).troubles
         except StateUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, the runs go on

@@ -82,6 +82,16 @@ _OF_ALL: tuple[tuple[str, str, Callable[[Standing], float | None]], ...] = (
         "When the newest checkpoint was published; no sample before the first.",
         lambda s: s.trail.published_at.timestamp() if s.trail.published_at else None,
     ),
+    (
+        "anchors_failing",
+        "Anchors that did not take what they were given last.",
+        lambda s: s.trail.anchors_failing,
+    ),
+    (
+        "audit_anchored_timestamp_seconds",
+        "When an anchor last took a checkpoint; no sample before the first.",
+        lambda s: s.trail.anchored_at.timestamp() if s.trail.anchored_at else None,
+    ),
     ("state_bytes", "Size of the ledger's database.", lambda s: s.state_bytes),
     ("standing_timestamp_seconds", "When these metrics were taken.", lambda s: s.at.timestamp()),
 )

@@ -29,6 +29,7 @@ WHAT: Mapping[str, str] = {
     "approval": "A person is needed: nothing of this category is disposed of without one.",
     "clock": "The clock has gone back or jumped. Nothing is carried out until a person has looked.",
     "configuration": "The changed configuration is broken. The one before it stays in force.",
+    "anchor": "A checkpoint could not be handed to whoever keeps it. Nothing else is hindered.",
     "audit": "The audit trail does not verify. Nothing is disposed of without evidence.",
 }
 """What each kind of alarm means, in a sentence."""

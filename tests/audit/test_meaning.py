@@ -89,6 +89,9 @@ def closed_twice(story):
 
 
 BROKEN = {
+    "given a checkpoint of entries that were not there": lambda s: s.write(
+        "checkpoint-anchored", anchor="0" * 32, size=9999, root="0" * 64
+    ),
     "time is before that of an earlier": lambda s: s.write("heartbeat", time=3),
     "this plan was made before": lambda s: s.plan(PLAN),
     "limit-tripped: no such plan": lambda s: s.trip("9" * 64),

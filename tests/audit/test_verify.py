@@ -281,3 +281,15 @@ def test_a_million_references_verify_within_a_few_seconds_in_flat_memory(log, st
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3_000_000
+
+
+def test_an_anchor_was_given_a_checkpoint_of_this_log_and_no_other(log, story, publisher, signer):
+    story.beat(3)
+    first = publisher.publish(story)
+    story.write("checkpoint-anchored", anchor="0" * 32, size=first.size, root=first.root.hex())
+    publisher.publish(story)
+    verify(log, signer.verifier)
+    index = story.write("checkpoint-anchored", anchor="0" * 32, size=first.size, root="0" * 64)
+    publisher.publish(story)
+    expected = f"entry {index}: an anchor was given a checkpoint that is not among those of the log"
+    assert examine(log, signer.verifier).findings == (expected,)

@@ -64,6 +64,7 @@ GOOD = {
     "daemon-started": {"categories": 6},
     "daemon-stopped": {},
     "daemon-recovered": {"intents": 1},
+    "checkpoint-anchored": {"anchor": REFERENCE, "size": 3, "root": DIGEST},
     "heartbeat": {},
 }
 

@@ -111,6 +111,7 @@ def answers(tmp_path_factory):
     found |= {
         "unit": told(world, "unit"),
         "audit verify": told(world, "audit", "verify"),
+        "audit anchor": anchored(world),
         "audit export": told(world, "audit", "export", str(folder / "copy")),
     }
     return found
@@ -122,6 +123,16 @@ def tried(world):
     whole = settings.read_text()
     settings.write_text(f'{whole}\nnotify: [{{webhook: "http://127.0.0.1:1/"}}]\n')
     answer = told(world, "notify", "test", code=1)
+    settings.write_text(whole)
+    return answer
+
+
+def anchored(world):
+    """What `audit anchor` answers about a program that takes what it is given."""
+    settings = world.folder / "retentiond.yaml"
+    whole = settings.read_text()
+    settings.write_text(whole.replace("/log}", '/log, anchors: [{command: ["/bin/true"]}]}'))
+    answer = told(world, "audit", "anchor")
     settings.write_text(whole)
     return answer
 
