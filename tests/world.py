@@ -94,9 +94,9 @@ class World:
         command = [sys.executable, "-m", "retentiond", "--json", "--config", str(self.folder / "retentiond.yaml"), *args]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def killed_at(self, arrow: str, nth: int, *args: str, swapped: bool = False) -> int:
+    def killed_at(self, arrow: str, nth: int, *args: str, swapped: bool = False, lanes: bool = False) -> int:
         """One command, ended by SIGKILL at the nth time that the way comes to an arrow; its return code."""
-        own = [sys.executable, str(CHILD), arrow, str(nth), *(["--swapped"] if swapped else [])]
+        own = [sys.executable, str(CHILD), arrow, str(nth), *["--swapped"] * swapped, *["--lanes"] * lanes]
         command = [*own, "--", "--json", "--config", str(self.folder / "retentiond.yaml"), *args]
         return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
 

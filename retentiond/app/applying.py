@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -20,6 +21,7 @@ from retentiond.core.policy import Rule
 from retentiond.core.registers import Registers
 from retentiond.engine.codec import Step
 from retentiond.engine.executor import Executor, Result, Work
+from retentiond.engine.lanes import scan
 from retentiond.engine.pipeline import bench_for, scope_for, together
 from retentiond.engine.ports import PAGE, Batch, Stop, Store, View
 from retentiond.engine.setwise import SecondLook, Together
@@ -146,7 +148,20 @@ def _check_places(house: House, plan: PlanFile) -> None:
 
 def _store_of(house: House, plan: PlanFile, name: str) -> Store:
     """A store for the run; one that was down at the check may be elsewhere when it comes back."""
-    store = house.store(name)
+    return _where_planned(plan, name, house.store(name))
+
+
+def _lane_of(house: House, plan: PlanFile, name: str) -> Store:
+    """A further handle on a store, for the calling thread."""
+    store = house.open_store(name)
+    try:
+        return _where_planned(plan, name, store)
+    except StoreUnavailable:
+        store.close()
+        raise
+
+
+def _where_planned(plan: PlanFile, name: str, store: Store) -> Store:
     if store.place != plan.header.places[name]:
         raise StoreUnavailable("the store is not where it was when the plan was made", do="retentiond plan")
     return store
@@ -177,7 +192,8 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     run = house.runs.begin(plan.name, allowance, allowed)
     publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
-    executor = Executor(lambda name: _store_of(house, plan, name), journal, Happenings(house), house.holds.current, stop)
+    kept, lane = partial(_store_of, house, plan), partial(_lane_of, house, plan)
+    executor = Executor(kept, lane, journal, Happenings(house), house.holds.current, stop)
     applied = Applied(plan.name, run)
     by_rule: Counter[tuple[str, str]] = Counter()
     done = house.runs.done(plan.name)
@@ -247,7 +263,8 @@ def second_look(house: House, category: str, rule: Rule) -> SecondLook:
 
     def look(view: View) -> Together:
         bench = bench_for(book.categories[category], rule, book.zone, house.now, house.holds.current().holds)
-        return together(view, scope_for(bench, everything=True), with_reviews(house, bench), events, acting=True)
+        pages = scan(view, scope_for(bench, everything=True), partial(house.open_view, rule.store))
+        return together(pages, with_reviews(house, bench), events, acting=True)
 
     return SecondLook(look)
 

@@ -82,7 +82,7 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
 
 def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:
     """What generations say about an item, which takes a look at all the others."""
-    whole = together(house.view(bench.rule.store), scope, bench, Happenings(house))
+    whole = together(house.view(bench.rule.store).scan(scope), bench, Happenings(house), acting=False)
     at = whole.find(page.keys[0])
     if at is None:
         raise StoreUnavailable("the item changed while it was looked at", do="try again")

@@ -286,25 +286,34 @@ class House:
     def view(self, name: str) -> View:
         """A store opened for looking."""
         if name not in self._views:
-            view = self._type(name).look(self.rulebook.stores[name].options)
-            self._open.callback(view.close)
-            self._agree(name, view)
-            self._views[name] = view
+            self._views[name] = self.open_view(name)
+            self._open.callback(self._views[name].close)
         return self._views[name]
 
     def store(self, name: str) -> Store:
         """A store opened for disposal."""
         if name not in self._stores:
-            store = self._type(name).act(self.rulebook.stores[name].options)
-            self._open.callback(store.close)
-            self._agree(name, store)
-            self._stores[name] = store
+            self._stores[name] = self.open_store(name)
+            self._open.callback(self._stores[name].close)
         return self._stores[name]
+
+    def open_view(self, name: str) -> View:
+        """A handle of its own for looking, for the calling thread, which closes it."""
+        view = self._type(name).look(self.rulebook.stores[name].options)
+        self._agree(name, view)
+        return view
+
+    def open_store(self, name: str) -> Store:
+        """A handle of its own for disposal, for the calling thread, which closes it."""
+        store = self._type(name).act(self.rulebook.stores[name].options)
+        self._agree(name, store)
+        return store
 
     def _agree(self, name: str, view: View) -> None:
         """`StoreDenied` where a store's own clock differs from ours by more than a minute: one of them is wrong."""
         told = view.traits.clock
         if told is not None and abs(told - self.clock().now) > _AGREE:
+            view.close()
             raise StoreDenied(
                 f"the clock of the store {name} is more than a minute from this machine's",
                 why="ages would be counted by a clock that is wrong",

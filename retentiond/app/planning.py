@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
@@ -89,7 +90,8 @@ class _Planner:
         self.warnings += unevaluated(view, bench)
         approved = self.house.memory.approved_meaning(category.name) if self.compare else None
         scope = scope_for(bench, everything=self.stays or approved is not None)
-        pages = survey(view, scope, bench, self.events, self._watch(f"{category.name}/{rule.name}"))
+        watch, open_view = self._watch(f"{category.name}/{rule.name}"), partial(self.house.open_view, rule.store)
+        pages = survey(view, scope, bench, self.events, watch, open_view)
         if approved is not None:
             change = self.changes[category.name, rule.name] = Change()
             pages = change.watch(pages, as_it_was(category, bench, approved))

@@ -84,7 +84,7 @@ def _identify(house: House, store: str, query: str, kind: str, value: str) -> li
 
 
 def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
-    """Places a hold and waits for the one batch that may be in flight. `dry_run` only says what it would cover."""
+    """Places a hold and waits for the batches that are in flight. `dry_run` only says what it would cover."""
     check_hold(house, hold)
     if hold.subjects:
         hold = widened(house, hold)

@@ -88,7 +88,8 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
         rules = ", ".join(f"{category}/{rule}" for category, rule in placed.uncovered)
         sentence(f"  uncovered, since they map none of its subjects, so that it cannot protect their items: {rules}")
     if placed.in_flight:
-        sentence(f"  in flight: {placed.in_flight} batch of {placed.went:,} items had begun before; see `retentiond runs`")
+        batches = "1 batch" if placed.in_flight == 1 else f"{placed.in_flight} batches"
+        sentence(f"  in flight: {batches} of {placed.went:,} items had begun before; see `retentiond runs`")
 
 
 def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:

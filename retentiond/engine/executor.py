@@ -16,11 +16,17 @@ If it cannot be looked at, the intent stays open and its items are `unknown`, un
 has recovered them. An open intent is never acted on.
 
 Where an event cannot be looked up, whatever hangs on it stays, and the rest of its store goes on.
+
+Where a store recommends several lanes (`Traits.lanes`), batches of one rule are let go, and looked
+for once more, side by side, each lane with a handle of its own; 1, 2 and 4 stay with the one thread
+that runs the executor. A batch waits for the others where its order may matter: at the begin and
+the end of a rule, where items go with one another, where a rule judges all its items together, and
+where it names a key that is being acted on.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +38,7 @@ from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.registers import Registers
 from retentiond.core.selector import FactsNeeded, HoldIndex
 from retentiond.engine.failpoints import reach
+from retentiond.engine.lanes import Alone, Crew, Lanes
 from retentiond.engine.pipeline import with_events
 from retentiond.engine.ports import OUTSIDE, Admission, Batch, Closing, Events, Intent, Journal, Restoring, Stop, Store, sighted
 from retentiond.engine.setwise import SecondLook
@@ -69,6 +76,11 @@ class Work:
         rule = self.bench.rule
         return registers.last_event if rule.start.kind == "event" else -1, registers.last_review if rule.action.reviewed else -1
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether no other batch may be acted on at the same time: items go with one another, or are judged together."""
+        return self.again is not None or bool(self.batch.parents)
+
 
 @dataclass(slots=True)
 class Result:
@@ -95,49 +107,153 @@ class Stale(Exception):
     """An event or a review was recorded between the look-up and the transaction, so the look-up is repeated."""
 
 
+class _Halted(Exception):
+    """The run ends here by an error; what is left of a batch is left."""
+
+
 class Executor:
-    """Carries out the batches of one run with one handle on each store."""
+    """Carries out the batches of one run. `open_store` gives the run's handle on a store, `open_lane` a further one."""
 
     def __init__(
-        self, open_store: Callable[[str], Store], journal: Journal, events: Events, registers: Callable[[], Registers], stop: Stop
+        self,
+        open_store: Callable[[str], Store],
+        open_lane: Callable[[str], Store],
+        journal: Journal,
+        events: Events,
+        registers: Callable[[], Registers],
+        stop: Stop,
     ) -> None:
-        self._open_store, self._journal, self._events, self._registers, self._stop = open_store, journal, events, registers, stop
+        self._open_store, self._open_lane = open_store, open_lane
+        self._journal, self._events, self._registers, self._stop = journal, events, registers, stop
         self._indexes: dict[tuple[str, str], tuple[int, HoldIndex]] = {}
         self._lost: set[str] = set()
         self._unheard: set[tuple[str, str]] = set()
+        self._crews: dict[str, Crew[_Turned | Result]] = {}
+        self._crew: Crew[_Turned | Result] = Lanes(partial(open_lane, ""), 0)  # nobody yet
+        self._rule: tuple[str, str, str] | None = None
+        self._acting: list[Work] = []
+        self._acted: deque[_Turned] = deque()
+        self._halted = False
         self.stopped: str | None = None
         self.down: dict[str, RetentiondError] = {}
 
     def run(self, works: Iterable[Work]) -> Iterator[Result]:
-        """Carries out the works in their order; yields the result of each once its outcome is committed."""
-        before: _Turned | None = None
-        for work in works:
-            self.stopped = self._stop()
-            if self.stopped:
-                break
-            if work.batch.store in self._lost or work.event in self._unheard:
-                continue
-            try:
-                store = self._open_store(work.batch.store)
-                intent, batch = self._intend(work, store, before)
-            except (StoreUnavailable, StoreDenied) as error:
-                if error.event_store and work.event:
-                    self._unheard.add(work.event)
-                    self.down.setdefault(error.event_store, error)
-                else:
-                    self._lose(work.batch.store, error)
-                continue
-            if before is not None:
-                yield self._look_again(before)
-            before = self._act(work, batch, store, intent)
-        if before is not None:
-            self._journal.turn(before.closing, None, _nothing)
-            yield self._look_again(before)
+        """Carries out the works in their order; yields the result of each once its outcome is committed.
+
+        Whatever is raised here comes when no lane is at work any more.
+        """
+        try:
+            for work in works:
+                if not self._is_left_alone(work):
+                    yield from self._make_room(work)
+                self.stopped = self._stop()
+                if self.stopped:
+                    break
+                if not self._is_left_alone(work):
+                    yield from self._begin(work)
+            yield from self._drain()
+        except BaseException:
+            self._halted = True
+            raise
+        finally:
+            for crew in self._crews.values():
+                crew.close()
+
+    def _is_left_alone(self, work: Work) -> bool:
+        return work.batch.store in self._lost or work.event in self._unheard
 
     def _lose(self, store: str, error: RetentiondError) -> None:
         """Leaves a store alone for the rest of the run."""
         self._lost.add(store)
         self.down[store] = error
+
+    def _make_room(self, work: Work) -> Iterator[Result]:
+        """Waits until a batch may begin beside those that are being acted on."""
+        rule = (work.bench.category, work.bench.rule.name, work.batch.store)
+        if rule != self._rule:
+            yield from self._drain()
+            try:
+                self._crew = self._crew_for(work.batch.store)
+            except (StoreUnavailable, StoreDenied) as error:
+                self._lose(work.batch.store, error)
+                return
+            self._rule = rule
+        while self._acting and not self._fits(work):
+            while self._acted and not self._crew.is_ready:  # its outcome does not wait for a slow lane
+                yield from self._close(self._acted.popleft())
+            yield from self._take()
+        while len(self._acted) > 1:
+            yield from self._close(self._acted.popleft())
+
+    def _crew_for(self, name: str) -> Crew[_Turned | Result]:
+        if name not in self._crews:
+            store = self._open_store(name)
+            lanes = store.traits.lanes
+            self._crews[name] = Lanes(partial(self._open_lane, name), lanes) if lanes > 1 else Alone(store)
+        return self._crews[name]
+
+    def _fits(self, work: Work) -> bool:
+        """Whether a batch may be acted on beside the others: there is a lane for it, and order does not matter."""
+        if work.is_ordered or self._acting[-1].is_ordered:
+            return False
+        if len(self._acting) >= self._crew.widen(len(self._acting) + 1):
+            return False
+        keys = set(work.batch.keys)
+        return all(keys.isdisjoint(other.batch.keys) for other in self._acting)
+
+    def _begin(self, work: Work) -> Iterator[Result]:
+        """Commits the intent of a batch, together with the outcome of one that has been acted on, and lets it be acted on."""
+        before = self._acted[0] if self._acted else None
+        try:
+            store = self._open_store(work.batch.store)
+            self._crew.widen(1)
+            intent, batch = self._intend(work, store, before)
+        except (StoreUnavailable, StoreDenied) as error:
+            if error.event_store and work.event:
+                self._unheard.add(work.event)
+                self.down.setdefault(error.event_store, error)
+            else:
+                self._lose(work.batch.store, error)
+            return
+        if before is not None:
+            self._acted.popleft()
+            yield from self._look_again(before)
+        self._acting.append(work)
+        self._crew.begin(partial(self._act, work, batch, intent))
+
+    def _take(self) -> Iterator[Result]:
+        """Takes the crew's next answer: a batch that has been acted on, or a result, which has been looked at again."""
+        answer = self._crew.wait()
+        result = answer if isinstance(answer, Result) else answer.result
+        if result.trouble is not None:
+            self._lose(result.work.batch.store, result.trouble)
+        if isinstance(answer, Result):
+            yield answer
+            return
+        self._acting = [work for work in self._acting if work is not result.work]
+        self._acted.append(answer)
+
+    def _close(self, turned: _Turned) -> Iterator[Result]:
+        """Commits an outcome by itself, where no intent goes with it."""
+        self._journal.turn(turned.closing, None, _nothing)
+        yield from self._look_again(turned)
+
+    def _look_again(self, turned: _Turned) -> Iterator[Result]:
+        """Lets the crew look for what was let go, after its outcome was committed; yields what is ready."""
+        if not turned.gone or turned.batch.store in self._lost:
+            yield turned.result
+            return
+        self._crew.begin(partial(_looked_again, turned))
+        while self._crew.is_ready:
+            yield from self._take()
+
+    def _drain(self) -> Iterator[Result]:
+        """Waits until every batch has come to its end."""
+        while self._acted or self._crew.busy:
+            if self._acted:
+                yield from self._close(self._acted.popleft())
+            else:
+                yield from self._take()
 
     def _intend(self, work: Work, store: Store, before: _Turned | None) -> tuple[Intent, Batch]:
         """Commits the outcome of the batch before and the intent of this one, in one turn."""
@@ -203,8 +319,8 @@ class Executor:
             self._indexes[name] = known
         return known[1]
 
-    def _act(self, work: Work, batch: Batch, store: Store, intent: Intent) -> _Turned:
-        """Lets the admitted positions go, and gathers what became of each."""
+    def _act(self, work: Work, batch: Batch, intent: Intent, store: Store) -> _Turned:
+        """Lets the admitted positions go, and gathers what became of each. It may run in a lane, and changes nothing here."""
         counts: Counter[str] = Counter()
         for s in intent.admission.spared:
             counts[s.outcome.value] += len(s.positions)
@@ -215,13 +331,12 @@ class Executor:
         settled: list[Settled] = []
         inferred: Sequence[int] = ()
         try:
-            settled.extend(store.dispose(batch))
+            settled.extend(self._until_halted(store.dispose(batch)))
         except (StoreUnavailable, StoreDenied) as error:
             result.trouble = error
-            self._lose(batch.store, error)
         missing = _unsettled(len(batch), settled)
         if missing:
-            looked = self._look_at(store, batch, missing)
+            looked = _looked_at(store, batch, missing)
             if looked is None:
                 counts["unknown"] += len(batch)
                 return _Turned(result, batch, None)
@@ -233,28 +348,34 @@ class Executor:
         gone = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
         return _Turned(result, batch, Closing(intent.index, len(batch), settled, inferred), gone)
 
-    def _look_at(self, store: Store, batch: Batch, positions: Sequence[int]) -> list[Settled] | None:
-        """What became of positions that the store said nothing about; None if it cannot be seen."""
-        try:
-            return inferred_fates(store, batch.only(positions), positions)
-        except (StoreUnavailable, StoreDenied):
-            return None
+    def _until_halted(self, facts: Iterator[Settled]) -> Iterator[Settled]:
+        for fact in facts:
+            if self._halted:
+                raise _Halted
+            yield fact
 
-    def _look_again(self, turned: _Turned) -> Result:
-        """Once more at what was let go, after its outcome was committed."""
-        result, gone = turned.result, turned.gone
-        if gone and turned.batch.store not in self._lost:
-            batch = turned.batch.only(gone)
-            try:
-                page = sighted(self._open_store(batch.store), batch)
-            except (StoreUnavailable, StoreDenied) as error:
-                result.trouble = error
-                self._lose(batch.store, error)
-                return result
-            back = _back(batch, page)
-            result.looked, result.absent = len(gone), len(gone) - back
-            reach("absence-verified")
+
+def _looked_at(store: Store, batch: Batch, positions: Sequence[int]) -> list[Settled] | None:
+    """What became of positions that the store said nothing about; None if it cannot be seen."""
+    try:
+        return inferred_fates(store, batch.only(positions), positions)
+    except (StoreUnavailable, StoreDenied):
+        return None
+
+
+def _looked_again(turned: _Turned, store: Store) -> Result:
+    """Once more at what was let go."""
+    result, gone = turned.result, turned.gone
+    batch = turned.batch.only(gone)
+    try:
+        page = sighted(store, batch)
+    except (StoreUnavailable, StoreDenied) as error:
+        result.trouble = error
         return result
+    back = _back(batch, page)
+    result.looked, result.absent = len(gone), len(gone) - back
+    reach("absence-verified")
+    return result
 
 
 def inferred_fates(store: Store, batch: Batch, positions: Sequence[int]) -> list[Settled]:

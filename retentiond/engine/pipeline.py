@@ -24,6 +24,7 @@ from retentiond.core.registers import Hold
 from retentiond.core.selector import HoldIndex
 from retentiond.engine.codec import StayLine, StepLine
 from retentiond.engine.families import Gathering, gathered
+from retentiond.engine.lanes import scan
 from retentiond.engine.ports import Events, Scope, View
 from retentiond.engine.setwise import Together
 
@@ -92,23 +93,29 @@ def _waiting_from(bench: Bench) -> datetime | None:
     return now - timedelta(days=low) + _MARGIN if low > _MARGIN.days else None
 
 
-def survey(view: View, scope: Scope, bench: Bench, events: Events, watch: Watch = unwatched) -> Iterator[Judgement]:
-    """Every page of a scope, judged; `watch` hears of items while they are scanned, whenever they are judged."""
-    pages = _watched(view.scan(scope), watch)
+def survey(
+    view: View,
+    scope: Scope,
+    bench: Bench,
+    events: Events,
+    watch: Watch = unwatched,
+    open_view: Callable[[], View] | None = None,
+) -> Iterator[Judgement]:
+    """Every page of a scope, judged; `watch` hears of items while they are scanned, whenever they are judged.
+
+    With `open_view`, which gives further handles, parts of the scope are scanned side by side where the store can do that.
+    """
+    pages = _watched(scan(view, scope, open_view) if open_view is not None else view.scan(scope), watch)
     if bench.rule.generations is not None:
-        yield from _together(pages, bench, events, acting=False).judgements()
+        yield from together(pages, bench, events, acting=False).judgements()
         return
     family = Gathering(view, scope, bench, lambda page: with_events(page, bench, events, acting=False))
     for page in pages:
         yield gathered(judge(with_events(page, bench, events, acting=False), bench), family)
 
 
-def together(view: View, scope: Scope, bench: Bench, events: Events, *, acting: bool = False) -> Together:
+def together(pages: Iterable[Page], bench: Bench, events: Events, *, acting: bool) -> Together:
     """All items of a rule of generations, judged as a whole."""
-    return _together(view.scan(scope), bench, events, acting=acting)
-
-
-def _together(pages: Iterable[Page], bench: Bench, events: Events, *, acting: bool) -> Together:
     return Together((with_events(page, bench, events, acting=acting) for page in pages), bench)
 
 

@@ -8,6 +8,7 @@ may or may not have happened, and that is what the caller must cope with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
 from typing import TypeVar
 
 from retentiond.core.item import Page
@@ -23,15 +24,39 @@ def unavailable() -> RetentiondError:
     return StoreUnavailable("the connection was lost", why="a fault was asked for")
 
 
+class Fault:
+    """The moment at which handles fail, counted over all that share it, in whatever threads they are.
+
+    From the `at`-th point on, every point raises. `at=0` never fails and counts: `points` says how many there were.
+    """
+
+    def __init__(self, at: int = 0, error: Callable[[], RetentiondError] = unavailable) -> None:
+        self._at, self._error, self._lock = at, error, Lock()
+        self.points = 0
+
+    def reach(self) -> None:
+        """One more point."""
+        with self._lock:
+            self.points += 1
+            fails = 0 < self._at <= self.points
+        if fails:
+            raise self._error()
+
+
 class FaultyStore:
     """A store that raises once its `fail_at`-th point is reached, and from then on at every call but `close`.
 
-    `fail_at=0` never fails and counts: `points` says how many there were.
+    A number counts the points of this handle alone; a `Fault` is shared with others.
     """
 
-    def __init__(self, store: Store, fail_at: int = 0, error: Callable[[], RetentiondError] = unavailable) -> None:
-        self._store, self._fail_at, self._error = store, fail_at, error
-        self.points = 0
+    def __init__(self, store: Store, fail_at: int | Fault = 0, error: Callable[[], RetentiondError] = unavailable) -> None:
+        self._store = store
+        self._fault = fail_at if isinstance(fail_at, Fault) else Fault(fail_at, error)
+
+    @property
+    def points(self) -> int:
+        """How many points there have been so far."""
+        return self._fault.points
 
     @property
     def place(self) -> str:
@@ -102,6 +127,4 @@ class FaultyStore:
             yield value
 
     def _point(self) -> None:
-        self.points += 1
-        if 0 < self._fail_at <= self.points:
-            raise self._error()
+        self._fault.reach()

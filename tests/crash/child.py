@@ -1,9 +1,10 @@
 """Runs one command of the program and ends the process with a real SIGKILL at a named place on the way.
 
-    python child.py ARROW NTH [--swapped] -- COMMAND…
+    python child.py ARROW NTH [--swapped] [--lanes] -- COMMAND…
 
 ARROW `any` counts every arrow. `--swapped` is the negative control: a saboteur that lets go
-before the intent is committed, which the invariants must catch.
+before the intent is committed, which the invariants must catch. `--lanes` lets files go by four
+lanes, in batches of 200, as a store across a network would.
 """
 
 import os
@@ -46,9 +47,21 @@ def sabotage():
     applying.RunJournal, applying.Executor = Swapped, Executor
 
 
+def widen():
+    """Several lanes for a store that keeps what it has when its process dies."""
+    from retentiond.app import applying
+    from retentiond.engine.ports import Traits
+    from retentiond.stores.files.view import FilesView
+
+    FilesView.traits = property(lambda self: Traits(atomic=False, lanes=4))
+    applying.PAGE = 200
+
+
 if __name__ == "__main__":
     own, command = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
     failpoints.watch(killer(own[0], int(own[1])))
     if "--swapped" in own:
         sabotage()
+    if "--lanes" in own:
+        widen()
     sys.exit(code_of(command))

@@ -52,6 +52,15 @@ def test_killed_at_an_arrow_of_apply(world, arrow, nth):
     finish(world, plan)
 
 
+@pytest.mark.parametrize("arrow", ["intent-written", "intent-committed", "claimed", "destroyed", "settled", "outcome-committed"])
+def test_killed_with_several_lanes_at_work(world, arrow):
+    """SIGKILL while several intents are open: each is recovered by looking, and the same command finishes the work."""
+    plan = world.run("plan")["plan"]
+    assert world.killed_at(arrow, 3, "apply", plan, lanes=True) == -9
+    check_invariants_after_publishing(world)
+    finish(world, plan)
+
+
 def check_invariants_after_publishing(world):
     """A kill may fall into a publication; the next command that writes finishes it, and then all must be true."""
     assert world.here("clock") == 0

@@ -96,13 +96,13 @@ class Office:
         run = self.runs.begin(self.plan, "person", ["c"])
         return RunJournal(self.ledger, run, self.plan, lambda c, s: References(derive(b"m" * 32, c), s), self.holds.read)
 
-    def executor(self, store: Store | None = None, stop=lambda: None) -> Executor:
-        handle = store or self.place.act()
-        return Executor(lambda _name: handle, self.journal(), self.events, self.holds.current, stop)
+    def executor(self, store: Store | None = None, stop=lambda: None, lane: Callable[[], Store] | None = None) -> Executor:
+        handle, lane = store or self.place.act(), lane or self.place.act
+        return Executor(lambda _: handle, lambda _: lane(), self.journal(), self.events, self.holds.current, stop)
 
-    def run(self, store: Store | None = None, stop=lambda: None, works: list[Work] | None = None) -> Counter[str]:
+    def run(self, store=None, stop=lambda: None, works: list[Work] | None = None, lane=None) -> Counter[str]:
         counts: Counter[str] = Counter()
-        for result in self.executor(store, stop).run(self.works() if works is None else works):
+        for result in self.executor(store, stop, lane).run(self.works() if works is None else works):
             counts += result.counts
         return counts
 

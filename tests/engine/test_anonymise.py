@@ -113,7 +113,7 @@ class Lying:
     """Says that it has anonymised, and has not."""
 
     def __init__(self, store):
-        self.store = store
+        self.store, self.traits = store, store.traits
 
     def dispose(self, batch):
         yield Settled(range(len(batch)), Outcome.DISPOSED)

@@ -48,12 +48,13 @@ class Way(RuleBasedStateMachine):
 
     holds = Bundle("holds")
 
-    @initialize(by_event=st.booleans())
-    def open(self, by_event):
+    @initialize(by_event=st.booleans(), lanes=st.sampled_from([1, 3]))
+    def open(self, by_event, lanes):
         self.folder = Path(tempfile.mkdtemp())
         start = Start("event", "resolved", "ticket") if by_event else None
         self.office = Office(self.folder, start=start, subject={"customer": "who"}, items=0)
         self.office.keys = [f"item-{i:02}" for i in range(8)]
+        self.office.place.lanes = lanes
         self.by_event, self.days, self.counter, self.plan = by_event, 90, 0, None
         self.lines: dict[str, Lines] = {}
         self.gone_lawfully: dict[str, bool] = {}

@@ -248,7 +248,7 @@ class Night:
     def _look(self, view):
         self.looked += 1
         table = bench(self.generations, holds=self.holds)
-        return together(view, scope_for(table, everything=True), table, None)
+        return together(view.scan(scope_for(table, everything=True)), table, None, acting=False)
 
     def batch(self, keys=None) -> Batch:
         keys = keys or self.keys
