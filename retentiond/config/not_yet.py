@@ -14,7 +14,7 @@ NOT_YET: Mapping[str, frozenset[str]] = {
     "table selection": frozenset(),
     "start": frozenset({"metadata", "tag"}),
     "action": frozenset({"archive"}),
-    "store type": frozenset({"s3", "sftp"}),
+    "store type": frozenset({"s3"}),
     "engine": frozenset({"dask"}),
 }
 """By kind of thing: the keys, or the words, that are refused as not in this version."""

@@ -34,6 +34,7 @@ _EVERYTHING = {"pattern": r"^yes, every item in \S"}
 _TEXTS = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string", "minLength": 1}}
 _PLACE = {"type": "string", "minLength": 1}
 _SECRET = {"$ref": "#/$defs/secret"}
+_HOST_KEY = {"type": "string", "pattern": r"^\s*(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521))\s+\S"}
 
 _COMPANIONS: Mapping[str, tuple[str, ...]] = {
     "column": ("zone", "unit"),
@@ -93,7 +94,7 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "minProperties": 1,
         **_NAMED,
         "additionalProperties": {
-            "anyOf": [{"$ref": f"#/$defs/{name}"} for name in ("files-store", "sql-store", "mail-store", "other-store")]
+            "anyOf": [{"$ref": f"#/$defs/{name}-store"} for name in ("files", "sql", "mail", "sftp", "other")]
         },
     },
     ("configuration file", "identities"): {
@@ -119,6 +120,14 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("sql store", "password"): {"anyOf": [_SECRET]},
     ("state", "password"): {"anyOf": [_SECRET]},
     ("sql store", "lock_timeout"): {"type": ["string", "number"]},
+    ("sftp store", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
+    ("sftp store", "path"): {"pattern": "^/"},
+    ("sftp store", "key"): {"anyOf": [_SECRET]},
+    ("sftp store", "passphrase"): {"anyOf": [_SECRET]},
+    ("sftp store", "password"): {"anyOf": [_SECRET]},
+    ("sftp store", "host_key"): {"anyOf": [_HOST_KEY, {"type": "array", "items": _HOST_KEY, "minItems": 1}]},
+    ("sftp store", "known_hosts"): _PLACE,
+    ("sftp store", "timeout"): {"type": ["string", "number"]},
     ("sql store", "statement_timeout"): {"type": ["string", "number"]},
 }
 """By kind of thing and key, what is said of it besides or instead; None takes a word away."""
@@ -165,7 +174,30 @@ class MailStoreShape(Shape):
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
 
 
-STORES: tuple[type[Shape], ...] = (FilesStoreShape, SqlStoreShape, MailStoreShape)
+class SftpStoreShape(Shape):
+    """Files on a server that is reached by SFTP."""
+
+    called: ClassVar[str] = "sftp store"
+    type: Literal["sftp"] = Field(description="The kind of store.", examples=["sftp"])
+    host: Text = Field(description="The name or the address of the server.", examples=["files.internal"])
+    port: Any = Field(22, description="The port of the server.", examples=[22])
+    user: Text = Field(description="Who logs in.", examples=["retentiond"])
+    path: Text = Field(description="The root, absolute, as the server sees it; no link.", examples=["/srv/support"])
+    key: Any = Field(None, description="The private key of the user, without an agent.", examples=[{"credential": "sftp_key"}])
+    passphrase: Any = Field(None, description="What the private key is encrypted with.", examples=[{"credential": "sftp_phrase"}])
+    password: Any = Field(None, description="The password of the user.", examples=[{"credential": "sftp"}])
+    host_key: Any = Field(
+        None,
+        description="The public key by which the server is known, or several; it is never learned.",
+        examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0lOTyBzqJ2LtlVPzuvY4svpjL2eoj9jrKhJ4c3kp0V"],
+    )
+    known_hosts: Any = Field(None, description="A file with such keys, instead of `host_key`.", examples=["known_hosts"])
+    timeout: Any = Field(None, description="The longest that an answer may take; default: 60 s.", examples=["60 s"])
+    location: Text = Field(description="The country in which the data lies.", examples=["GB"])
+    zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
+
+
+STORES: tuple[type[Shape], ...] = (FilesStoreShape, SqlStoreShape, MailStoreShape, SftpStoreShape)
 """The options of the kinds of store that come with the program; each kind judges its own when they are read."""
 
 _FURTHER: Mapping[str, Any] = {

@@ -23,7 +23,7 @@ from retentiond.engine.ports import StoreType
 from retentiond.errors import ConfigurationError, Problem
 
 _SECRETS = frozenset({"password", "access_key", "secret_key"})
-_SECRETS_OF_TYPE: Mapping[str, frozenset[str]] = {"sftp": frozenset({"key"})}
+_SECRETS_OF_TYPE: Mapping[str, frozenset[str]] = {"sftp": frozenset({"key", "passphrase"})}
 _LOCAL = frozenset({"files", "mail"})
 """Types whose `path` is one of this machine."""
 
@@ -146,6 +146,8 @@ def _option(key: str, value: Any, type_name: str, folder: str, secrets: frozense
         return [_option(key, v, type_name, folder, secrets) for v in value]
     refuse_inline_password(value)
     if key == "path" and isinstance(value, str) and value.strip() and type_name in _LOCAL:
+        return absolute(folder, value)
+    if key == "known_hosts" and isinstance(value, str) and value.strip() and type_name == "sftp":
         return absolute(folder, value)
     return absolute_url(folder, value) if key == "url" and isinstance(value, str) else value
 

@@ -20,6 +20,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "apscheduler": ("retentiond/daemon/scheduler.py",),
     "prometheus_client": ("retentiond/daemon/metrics.py",),
     "apprise": ("retentiond/notify/apprise.py",),
+    "paramiko": ("retentiond/stores/sftp/connection.py",),
     "psycopg": ("retentiond/stores/sql/postgres.py", "retentiond/ledger"),
     "pymysql": ("retentiond/stores/sql/mysql.py",),
     "pytest": ("retentiond/testing",),

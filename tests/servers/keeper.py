@@ -1,4 +1,4 @@
-"""A program that keeps one private server while somebody needs it: `keeper.py postgres|mariadb FOLDER`.
+"""A program that keeps one private server while somebody needs it: `keeper.py postgres|mariadb|sftp FOLDER`.
 
 Whoever uses the server holds a shared lock on FOLDER.users, which the kernel lets go of when a process dies,
 however it dies. The keeper waits for the lock alone: then nobody is left, and it stops the server that it
@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 DEADLINE = 60
-USERS = {"postgres": "postgres", "mariadb": "mysql"}
-END = {"postgres": signal.SIGINT, "mariadb": signal.SIGTERM}
+USERS = {"postgres": "postgres", "mariadb": "mysql", "sftp": "nobody"}
+END = {"postgres": signal.SIGINT, "mariadb": signal.SIGTERM, "sftp": signal.SIGTERM}
 """What makes a server stop at once, whoever is connected."""
 
 
@@ -77,9 +77,57 @@ def mariadb(folder, who):
     return [program("mariadbd"), "--no-defaults", *settings], f"mysql://test@127.0.0.1:{port}/mysql"
 
 
+PASSWORD = "$6$retentiond$/itWAwk84NUO7.7FGD52EBw4tfq80u74PCN0ynDWafZ.OAjTf8GKEcdxHo6UJSsjR9Mu4V6qr2x8CTWEK0lRs0"
+"""`open sesame`, as crypt(3) writes it: what the account of sshd may log in with as well, where it has one of its own."""
+SSHD = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host_ed25519
+HostKey {folder}/host_rsa
+AuthorizedKeysFile {folder}/client.pub
+PidFile none
+StrictModes no
+UsePAM no
+UseDNS no
+PasswordAuthentication {passwords}
+KbdInteractiveAuthentication no
+MaxStartups 200
+Subsystem sftp internal-sftp
+"""
+
+
+def sftp(folder, who):
+    """OpenSSH, which lets in only the user that it runs as, by the key `client`; files are to be below `data`."""
+    for name, kind in (("host_ed25519", "ed25519"), ("host_rsa", "rsa"), ("client", "ed25519")):
+        run(who, "ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "test", "-f", f"{folder}/{name}")
+    run(who, "mkdir", f"{folder}/data")
+    port, owner = free_port(), os.stat(f"{folder}/data")
+    Path(folder, "config").write_text(SSHD.format(port=port, folder=folder, passwords="yes" if who else "no"))
+    user = "files" if who else pwd.getpwuid(owner.st_uid).pw_name
+    account = f"{user}:{PASSWORD}:{owner.st_uid}:{owner.st_gid}::{folder}/data:/bin/sh\n"
+    Path(folder, "passwd").write_text(Path("/etc/passwd").read_text() + account)
+    return [program("sshd"), "-D", "-e", "-f", f"{folder}/config"], f"sftp://{user}@127.0.0.1:{port}{folder}"
+
+
+def around(kind, who, folder):
+    """What a server's command is run by: sshd lets nobody in who has no account, so it gets one, which it alone sees."""
+    if kind != "sftp" or not who:
+        return []
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', f"{folder}/passwd"]
+
+
+MAKERS = {"postgres": postgres, "mariadb": mariadb, "sftp": sftp}
+
+
 def answers(address):
     """Whether the server at an address lets its first user in."""
     host = address.partition("@")[2].partition("/")[0]
+    if address.startswith("sftp"):
+        try:
+            with socket.create_connection(("127.0.0.1", int(host.partition(":")[2])), 2) as plug:
+                return plug.recv(4) == b"SSH-"
+        except OSError:
+            return False
     if address.startswith("postgresql"):
         import psycopg
 
@@ -103,11 +151,10 @@ def keep(kind, folder):
     os.chown(folder, uid, -1)
     os.chdir(folder)
     try:
-        command, address = (postgres if kind == "postgres" else mariadb)(folder, who)
+        command, address = MAKERS[kind](folder, who)
         log = open(f"{folder}/log", "wb")  # noqa: SIM115 the server writes to it as long as it lives
-        server = subprocess.Popen(
-            ["setpriv", f"--pdeathsig={END[kind].name[3:]}", *who, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        command = [*around(kind, who, folder), "setpriv", f"--pdeathsig={END[kind].name[3:]}", *who, *command]
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             for _ in range(DEADLINE * 10):
                 if server.poll() is not None:

@@ -20,6 +20,7 @@ from tests.servers.keeper import program
 NEEDS = {
     "postgres": (("initdb", "postgres"), "postgresql", "RETENTIOND_TEST_POSTGRES"),
     "mariadb": (("mariadb-install-db", "mariadbd"), "mariadb-server", "RETENTIOND_TEST_MARIADB"),
+    "sftp": (("sshd", "ssh-keygen"), "openssh-server", ""),
 }
 
 
@@ -31,7 +32,7 @@ def serving(kind):
         yield os.environ[variable]
         return
     if why := missing(kind):
-        why += f", and ${variable} names no server"
+        why += f", and ${variable} names no server" if variable else ""
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
