@@ -68,8 +68,13 @@ def floor_of(scope: Scope) -> str | None:
     selection = scope.selection
     if not isinstance(selection, PathSelection) or selection.empty_directories == "keep":
         return None
+    return base_of(selection.pattern)
+
+
+def base_of(pattern: str) -> str:
+    """The fixed part of a pattern: the directory that everything it matches is below; "" is the root."""
     fixed = []
-    for segment in selection.pattern.split("/")[:-1]:
+    for segment in pattern.split("/")[:-1]:
         if not is_plain(segment):
             break
         fixed.append(segment)

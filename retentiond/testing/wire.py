@@ -131,6 +131,8 @@ class Wire:
         self._open.add(connection)
         try:
             await asyncio.gather(connection.pass_on(UP, reader, far_writer), connection.pass_on(DOWN, far_reader, writer))
+        except asyncio.CancelledError:
+            pass  # the line is closed, and this was all that was left to do
         finally:
             self._open.discard(connection)
             connection.reset()

@@ -11,6 +11,7 @@ import pytest
 
 from retentiond.config.secrets import Secret
 from retentiond.stores.sftp import SftpType
+from retentiond.testing.copying import kill_taking
 from tests.servers.private import serving
 from tests.stores.places import Directory
 
@@ -64,7 +65,18 @@ class Served(Directory):
                 os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def options(self, **others):
-        return self.server.options(self.path, **others)
+        return self.server.options(**{"path": self.path, **others})
+
+    def killed_taking(self, key):
+        kill_taking("sftp", self.plain(), key)
+        assert self.strays() == 1
+
+    def plain(self):
+        """The options as JSON can carry them."""
+        return self.options(key=self.server.key.reveal())
+
+    def crowd(self):
+        return [self.make(f"{folder:02}/{i}") for folder in range(40) for i in range(3)]
 
     def look(self):
         return SftpType().look(self.options())

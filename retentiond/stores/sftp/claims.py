@@ -7,7 +7,7 @@ makes claims meanwhile, since that takes the execute lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from retentiond.core.item import NOTHING
@@ -27,6 +27,13 @@ class Claimed(NamedTuple):
     attributes: Attributes
 
 
+class Found(NamedTuple):
+    """The claims of one directory: the claimed files by their own names, and the names of the claim directories."""
+
+    items: Mapping[str, Claimed]
+    claims: Sequence[str]
+
+
 def is_claim(name: str, attributes: Attributes) -> bool:
     """Whether an entry of a listing is a claim directory."""
     return name.startswith(RESERVED) and attributes.is_directory
@@ -44,15 +51,18 @@ def claimed_in(root: Root, session: Session, directory: str, claims: Iterable[st
     return found
 
 
+_NONE = Found(NOTHING, ())
+
+
 class Claims:
     """The claims of directories, each looked for once."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        self._of: dict[str, Mapping[str, Claimed]] = {}
+        self._of: dict[str, Found] = {}
 
-    def of(self, directories: Iterable[str]) -> Mapping[str, Mapping[str, Claimed]]:
-        """The claimed files of directories, by these and by their own names; what is not known yet is looked for together."""
+    def of(self, directories: Iterable[str]) -> Mapping[str, Found]:
+        """The claims of directories; what is not known yet is looked for together."""
         asked = list(directories)
         unknown = [directory for directory in asked if directory not in self._of]
         if len(self._of) + len(unknown) > _REMEMBERED:
@@ -63,7 +73,7 @@ class Claims:
         for part in walked(self._root, session, unknown, lambda _: False):
             claims[part.directory] += [name for name, attributes in part.entries if is_claim(name, attributes)]
         for directory, names in claims.items():
-            self._of[directory] = claimed_in(self._root, session, directory, names) if names else NOTHING
+            self._of[directory] = Found(claimed_in(self._root, session, directory, names), names) if names else _NONE
         return {directory: self._of[directory] for directory in asked}
 
     def forget(self, directory: str | None = None) -> None:

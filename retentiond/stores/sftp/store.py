@@ -10,12 +10,12 @@ fixed part of the pattern.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.engine import failpoints
-from retentiond.engine.ports import Batch, Scope
+from retentiond.engine.ports import Batch, Deposit, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.columns import EPOCH, floor_of, pattern_of
 from retentiond.stores.fates import held_in, sorted_out
@@ -24,6 +24,7 @@ from retentiond.stores.sftp import packets
 from retentiond.stores.sftp.claiming import Claiming, Group, below, give_back, make_durable, remove_empty
 from retentiond.stores.sftp.options import Options
 from retentiond.stores.sftp.root import code_of
+from retentiond.stores.sftp.taking import take
 from retentiond.stores.sftp.view import SftpView
 
 _AGREE = 60
@@ -60,15 +61,20 @@ class SftpStore(SftpView):
         reached = self._root.are_where_they_say(list(directories))
         ways = {parent: steps for (parent, steps), there in zip(directories.items(), reached, strict=True) if there}
         touched = []
-        for parent, claims in self._claims.of(ways).items():
+        for parent, (items, claims) in self._claims.of(ways).items():
             if not claims:
                 continue
-            give_back(self._root, parent, [(name, claims[name]) for _, name in ways[parent] if name in claims])
-            remove_empty(self._root, sorted({below(parent, claimed.claim) for claimed in claims.values()}))
+            give_back(self._root, parent, [(name, items[name]) for _, name in ways[parent] if name in items])
+            remove_empty(self._root, [below(parent, claim) for claim in claims])
             touched.append(parent)
         self._claims.forget()
         if touched:
             self._settle(touched)
+
+    def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
+        """Takes in a copy: written, read back, compared, and named without replacing anything."""
+        self._claims.forget()
+        return take(self._root, self._claims, key, pieces, durably=self._is_durable)
 
     def _notes(self) -> Sequence[str]:
         if self._is_durable:
@@ -132,16 +138,16 @@ class SftpStore(SftpView):
         unmet = {group.directory: (group, group.fates.unmet(group.steps)) for group in groups if group.fates.unmet(group.steps)}
         reached = self._root.are_where_they_say(list(unmet))
         ways = [directory for directory, there in zip(unmet, reached, strict=True) if there]
-        for directory, claims in self._claims.of(ways).items():
+        for directory, (items, claims) in self._claims.of(ways).items():
             group, steps = unmet[directory]
             for step in steps:
-                claimed = claims.get(step[1])
+                claimed = items.get(step[1])
                 if claimed is None or claimed.claim == group.claim or claimed.attributes.revision != revisions[step[0]]:
                     continue
                 if claimed.attributes.links in (1, None):
                     self._remove(group, step, below(claimed.claim, step[1]))
             if claims:
-                remove_empty(self._root, sorted({below(directory, claimed.claim) for claimed in claims.values()}))
+                remove_empty(self._root, [below(directory, claim) for claim in claims])
                 self._claims.forget(directory)
                 group.taken = group.taken or dict.fromkeys([name for _, name in steps], steps[0])
 

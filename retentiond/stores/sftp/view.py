@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
@@ -21,15 +22,17 @@ from retentiond.core.item import Page
 from retentiond.core.pattern import PathPattern
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
 from retentiond.errors import StoreDenied
-from retentiond.stores.columns import EPOCH, SHADOWED, Columns, Match, Reading, pattern_of, waiting_window
+from retentiond.stores.columns import EPOCH, SHADOWED, Columns, Match, Reading, base_of, pattern_of, waiting_window
 from retentiond.stores.paths import RESERVED, Step, by_directory
 from retentiond.stores.sftp import packets
 from retentiond.stores.sftp.claims import Claims, claimed_in, is_claim
+from retentiond.stores.sftp.content import edges_of, pieces_of
 from retentiond.stores.sftp.listing import Part, walked
 from retentiond.stores.sftp.options import Options
 from retentiond.stores.sftp.packets import Attributes, Refused
 from retentiond.stores.sftp.root import Root, refusal
 from retentiond.stores.sftp.session import Session
+from retentiond.stores.sftp.shards import DEEPEST, ENOUGH, limits_of, name_of
 
 LINKED = "it has other hard links, so removing one name would not erase it"
 UNDATED = "the server does not say how long it is or when it was modified, so that a change could not be noticed"
@@ -75,6 +78,24 @@ class SftpView:
                 columns.put(position, attributes, match, None if every or match else OUTSIDE)
         return columns.page(list(keys))
 
+    def read(self, scope: Scope, key: str, revision: str) -> Iterator[bytes]:
+        """The bytes of a file in this revision; a claimed one is found under its old key."""
+        pattern_of(scope)
+        self._refresh()
+        return pieces_of(self._root, self._claims, key, revision)
+
+    def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
+        """The first and the last bytes of a file in this revision."""
+        pattern_of(scope)
+        self._refresh()
+        return edges_of(self._root, self._claims, key, revision, head, tail)
+
+    def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
+        """The scope by the directories that its files are in; the scope itself where they are too few."""
+        pattern = pattern_of(scope)
+        depth = self._depth(pattern, wanted) if wanted > 1 and not scope.part else 0
+        return [replace(scope, part=name_of(depth, n, wanted)) for n in range(wanted)] if depth else [scope]
+
     def samples(self, scope: Scope, count: int = 5) -> Sequence[str]:
         """The first few keys that a scan meets."""
         with closing(self._scan(_Sieve(scope, pattern_of(scope)))) as pages:
@@ -104,8 +125,27 @@ class SftpView:
         if len(sieve.columns) or sieve.unseen:
             yield sieve.page()
 
+    def _depth(self, pattern: PathPattern, wanted: int) -> int:
+        """How deep below the fixed part of the pattern there are directories enough for so many parts; 0 where there are none."""
+        level, found = [base_of(pattern.text)], 0
+        with closing(self._root.channel()) as session:
+            for depth in range(1, DEEPEST + 1):
+                below = []
+                for part in walked(self._root, session, level, lambda _: False):
+                    prefix = part.directory and part.directory + "/"
+                    names = [prefix + name for name, attributes in part.entries if attributes.is_directory]
+                    below += [name for name in names if may_hold(pattern, name)]
+                if not below:
+                    break
+                level, found = below, depth if len(below) > 1 else found
+                if len(level) >= ENOUGH * wanted:
+                    break
+        return found
+
     def _shown(self, part: Part, sieve: _Sieve, session: Session) -> Iterator[Page]:
         """Pages as they fill, of a part of a directory and of the claims that are in it."""
+        if not sieve.shows(part.directory):
+            return
         names = [name for name, attributes in part.entries if is_claim(name, attributes)]
         claims = claimed_in(self._root, session, part.directory, names) if names else {}
         prefix = part.directory and part.directory + "/"
@@ -156,7 +196,7 @@ class SftpView:
                     found.setdefault(parent, {})[step] = attributes
                 else:
                     absent.setdefault(parent, []).append(step)
-        for parent, claims in self._claims.of(absent).items():
+        for parent, (claims, _) in self._claims.of(absent).items():
             claimed = {step: claims[step[1]].attributes for step in absent[parent] if step[1] in claims}
             if claimed:
                 found.setdefault(parent, {}).update(claimed)
@@ -181,11 +221,11 @@ class _Sieve:
         low, high = waiting_window(scope) or _NOTHING_WAITS
         self.window = -(-low // 1_000_000), -(-high // 1_000_000)  # the server has whole seconds
         self.unseen = 0
+        self._enters, self.shows = limits_of(scope.part, base_of(pattern.text)) if scope.part else (_always, _always)
 
     def enters(self, directory: str) -> bool:
-        """Whether a directory may hold items; claim directories are looked at otherwise."""
-        name = directory.rpartition("/")[2]
-        return not name.startswith(RESERVED) and self.pattern.below(directory) != "none"
+        """Whether a directory may hold items of the scope's part."""
+        return may_hold(self.pattern, directory) and self._enters(directory)
 
     def matcher(self, directory: str) -> Callable[[str], Match] | None:
         """What tells the items of a directory from its other files; None where every file is one."""
@@ -195,6 +235,11 @@ class _Sieve:
         """A page of what is in hand."""
         unseen, self.unseen = self.unseen, 0
         return self.columns.page(unseen=unseen)
+
+
+def may_hold(pattern: PathPattern, directory: str) -> bool:
+    """Whether a directory may hold items; claim directories are looked at otherwise."""
+    return not directory.rpartition("/")[2].startswith(RESERVED) and pattern.below(directory) != "none"
 
 
 def is_twin(one: Attributes, other: Attributes) -> bool:
@@ -218,6 +263,10 @@ def _doubted(attributes: Attributes) -> str | None:
     if attributes.size is None or attributes.modified is None:
         return UNDATED
     return LINKED if attributes.links is not None and attributes.links > 1 else None
+
+
+def _always(_: str) -> bool:
+    return True
 
 
 def _size(attributes: Attributes) -> int:
