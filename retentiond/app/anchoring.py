@@ -64,6 +64,12 @@ def anchor(house: House, *, anyway: bool = False, journal: str = JOURNAL_SOCKET)
     return troubles
 
 
+def is_wanting(house: House) -> bool:
+    """Whether some anchor is to be handed something now. No anchor is asked."""
+    head, now = house.ledger.head(), micros(house.clock().now)
+    return head is not None and any(house.anchors.wants(one.id, head[0], now) for one in house.settings.audit.anchors)
+
+
 def standing_of(house: House) -> Iterator[tuple[Anchor, Anchored]]:
     """How every anchor stands."""
     for one in house.settings.audit.anchors:

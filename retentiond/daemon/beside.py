@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from retentiond.app.alarms import broken_rulebook, tell
-from retentiond.app.anchoring import anchor
 from retentiond.app.house import House
 from retentiond.app.standing import standing
 from retentiond.config.load import Loaded
@@ -54,14 +53,14 @@ class Beside:
         self._broken = error
 
     def tell(self, house: House) -> None:
-        """Tells people what has come up and what is over, and anchors what was published: after each run, at each tick.
+        """Tells people what has come up and what is over: after each run, at each tick, after a reload.
 
         `StateUnavailable` where the ledger cannot be used; nothing else is raised.
         """
         try:
             now = house.clock().now
             also = [broken_rulebook(self._broken, now)] if self._broken is not None else []
-            troubles = anchor(house) | tell(house, now, also=also).troubles
+            troubles = dict(tell(house, now, also=also).troubles)
         except StateUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, the runs go on

@@ -6,7 +6,7 @@ wants an end, or is no more, and the batch in hand is the last. Standard output 
 for each sign of progress, and one with the result. Nothing else is said: an error is its code, and
 a fault inside the program its class and place, never its text, which may hold data.
 
-Without a category it only recovers what a killed run has left.
+Without a category it recovers what a killed run has left, and hands the checkpoint to the anchors.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from retentiond.app.anchoring import anchor
 from retentiond.app.enforcing import Stopped, enforce
 from retentiond.app.house import House
 from retentiond.app.recovery import recover
@@ -119,7 +120,7 @@ def in_short(look: Look) -> dict[str, Any]:
 
 
 def mend(house: House, errand: Errand) -> dict[str, Any]:
-    """Writes what became of the intents that a killed run has left open, and destroys nothing."""
+    """Writes what became of the intents that a killed run has left open, and anchors what was published; destroys nothing."""
     while True:
         try:
             with house.locked("execute", "the daemon, looking what a killed run has left"):
@@ -128,6 +129,7 @@ def mend(house: House, errand: Errand) -> dict[str, Any]:
             errand.patience()
         else:
             publish(house)
+            anchor(house)
             return {"result": "done", "counts": {name: n for name, n in counts.items() if n}}
 
 

@@ -29,6 +29,7 @@ from dataclasses import asdict
 from datetime import datetime
 from errno import errorcode
 
+from retentiond.app.anchoring import is_wanting
 from retentiond.app.approving import waiting_plan
 from retentiond.app.house import House, Installed, read_clock
 from retentiond.app.planning import load_rulebook
@@ -214,7 +215,8 @@ class Service:
         except OSError as error:  # no more processes or descriptors: with its next schedule
             self.log.say("run-died", category=name, code=errorcode.get(error.errno or 0, ""))
             return
-        self.log.say("run-started", category=name)
+        if name is not None:
+            self.log.say("run-started", category=name)
 
     def _hear(self, looking: float, disposing: float) -> None:
         """Hears every run; kills one that has been silent for so long while it looked, or disposed."""
@@ -240,7 +242,9 @@ class Service:
         if ended.code == "run-died":
             self.log.say("run-died", category=ended.category)
         facts = {name: value for name, value in asdict(ended).items() if value}
-        self.log.say("recovered" if ended.category is None else "run-ended", **facts, seconds=int(time.monotonic() - lane.began))
+        if ended.category is not None or ended.result != "done" or ended.counts:
+            seconds = int(time.monotonic() - lane.began)
+            self.log.say("recovered" if ended.category is None else "run-ended", **facts, seconds=seconds)
         if ended.result == "stopped" and ended.category is not None:
             self._wake(ended.category)
 
@@ -250,7 +254,7 @@ class Service:
                 house.looks.record(Look(ended.category, micros(lane.since), now, "failed", code=ended.code))
                 if None not in self.queue and house.runs.cut_short():
                     self.queue.appendleft(None)
-            self.beside.tell(house)
+            self._tell(house)
 
         self._at_home(tell)
 
@@ -286,9 +290,15 @@ class Service:
             if house.ledger.beat() or time.monotonic() - self._published >= PUBLISHED:
                 publish(house)
                 self._published = time.monotonic()
-            self.beside.tell(house)
+            self._tell(house)
 
         self._at_home(tick)
+
+    def _tell(self, house: House) -> None:
+        """People are told here; anchors, which may hang, are for a process of their own."""
+        self.beside.tell(house)
+        if None not in self.queue and all(lane.category is not None for lane in self.lanes) and is_wanting(house):
+            self.queue.append(None)
 
     def _keep_lock(self) -> None:
         """Where machines share the state: another daemon takes over from one that was not heard of, and this one ends."""

@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass, replace
 import sqlalchemy as sa
 
 from retentiond.ledger import schema
-from retentiond.ledger.ledger import Ledger
+from retentiond.ledger.ledger import Ledger, Transaction
 from retentiond.ledger.registers import Word
 
 ANCHORED = "checkpoint-anchored"
-CLAIM = 60_000_000
-"""Whoever hands a checkpoint over is left to it for so long (microseconds)."""
 AGAIN = 600_000_000
-"""An anchor that failed is tried again after so long."""
+"""An anchor that failed, or of which nothing was heard, is tried again after so long (microseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +45,22 @@ class AnchorRegister:
         with self._ledger.transaction() as change:
             return _read(change.fact(_key(anchor)))
 
-    def claim(self, anchor: str, size: int, now: int, *, anyway: bool = False) -> bool:
-        """Whether a checkpoint of so many entries is to be handed to an anchor now, by the caller.
+    def wants(self, anchor: str, size: int, now: int) -> bool:
+        """Whether a checkpoint of so many entries is to be handed to an anchor now.
 
-        Not where it has it, or one over everything but entries about anchors; nor, unless `anyway`, while another process
-        hands it over, or for a while after it failed. A clock that has gone back since is not believed about waiting.
+        Not where it has it, or one over everything but entries about anchors; nor while another process hands it over, or
+        for a while after it failed. A clock that has gone back since is not believed about waiting.
         """
-        e = schema.entry.c
         with self._ledger.transaction() as change:
-            known = _read(change.fact(_key(anchor)))
-            wanted = sa.select(sa.func.count()).where(e.seq >= known.size, e.seq < size, e.type != ANCHORED)
-            if size <= known.size or not change.connection.execute(wanted).scalar_one():
-                return False
-            if not anyway and now < known.free_at <= now + AGAIN:
-                return False
-            change.set_fact(_key(anchor), _written(replace(known, free_at=now + CLAIM)))
-        return True
+            return _wants(change, anchor, size) and not _waits(change, anchor, now)
+
+    def claim(self, anchor: str, size: int, now: int, *, anyway: bool = False) -> bool:
+        """The same, and then it is for the caller to hand it over; `anyway` tries one again that has just failed."""
+        with self._ledger.transaction() as change:
+            mine = _wants(change, anchor, size) and (anyway or not _waits(change, anchor, now))
+            if mine:
+                change.set_fact(_key(anchor), _written(replace(_read(change.fact(_key(anchor))), free_at=now + AGAIN)))
+        return mine
 
     def took(self, anchor: str, size: int, root: str, now: int, word: Word) -> None:
         """An anchor has taken a checkpoint; the entry names it by a keyed reference."""
@@ -76,6 +74,17 @@ class AnchorRegister:
             known = _read(change.fact(_key(anchor)))
             since = known.failing_since or now
             change.set_fact(_key(anchor), _written(replace(known, free_at=now + AGAIN, failing_since=since, trouble=trouble)))
+
+
+def _wants(change: Transaction, anchor: str, size: int) -> bool:
+    e, known = schema.entry.c, _read(change.fact(_key(anchor)))
+    wanted = sa.select(sa.func.count()).where(e.seq >= known.size, e.seq < size, e.type != ANCHORED)
+    return size > known.size and change.connection.execute(wanted).scalar_one() > 0
+
+
+def _waits(change: Transaction, anchor: str, now: int) -> bool:
+    free_at = _read(change.fact(_key(anchor))).free_at
+    return now < free_at <= now + AGAIN
 
 
 def _key(anchor: str) -> str:
