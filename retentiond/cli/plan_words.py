@@ -76,8 +76,10 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _why(counts: Mapping[str, Any], verdict: str) -> str:
     """The reasons of a verdict, each with its number where there are several."""
-    by = (counts.get("reasons") or {}).get(verdict) or {}
-    words = [f"{name}: {n:,}" if len(by) > 1 else name for name, n in sorted(by.items(), key=lambda each: -each[1])]
+    by = (counts.get("reasons") or {}).get(verdict, ())
+    words = [
+        f"{one['why']}: {one['items']:,}" if len(by) > 1 else one["why"] for one in sorted(by, key=lambda one: -one["items"])
+    ]
     own = _kept_by(counts) if verdict == "kept" else ""
     return f"{own} ({'; '.join(words)})" if words else own
 

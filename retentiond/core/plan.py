@@ -74,6 +74,7 @@ class RuleCounts:
     def as_json(self) -> dict[str, Any]:
         """The shape of `plan --json`, which the header holds too."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["reasons"] = {v: [{"why": why, "items": n} for why, n in by.items()] for v, by in self.reasons.items()}
         plain |= {"oldest_staying": written(self.oldest_staying) if self.oldest_staying else None}
         for name in ("overdue_staying", "oldest_staying", "kept_by", "reasons", "violations", "children"):
             if not plain[name]:

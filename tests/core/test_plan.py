@@ -139,8 +139,14 @@ def test_reasons_are_counted_by_name_and_so_many_and_no_more():
     for n in range(50):
         counts.count("locked", 1, f"until day {n}")
     counts.count("locked", 3, "until day 0")
-    by = counts.as_json()["reasons"]["locked"]
+    by = {one["why"]: one["items"] for one in counts.as_json()["reasons"]["locked"]}
     assert (11, 4, 40, 53) == (len(by), by["until day 0"], by[OTHER_REASONS], sum(by.values()))
+
+
+def test_a_reason_may_hold_any_words_and_the_plan_still_has_one_spelling():
+    counts = RuleCounts("calls", "old", "pbx", "delete")
+    counts.count("held", 1, "hold Zoë-Ångström covers it")
+    assert "Zoë" in canonical(counts.as_json()).decode()
 
 
 def test_the_columns_are_those_that_the_command_line_promises():

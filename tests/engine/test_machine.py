@@ -1,6 +1,6 @@
 """Anything may happen in any order, and the invariants hold: a state machine against a model that is a dictionary.
 
-Items are created, aged, changed and removed; holds are placed and released; events are recorded
+Items are created, age as time passes, change and are removed; holds are placed and released; events are recorded
 and withdrawn; rules get stricter and looser; plans are made, carried out, cut short by a crash
 at any arrow and resumed. The model knows what may be gone; the log must know what is gone.
 """
@@ -19,6 +19,7 @@ from retentiond.core.policy import Start
 from retentiond.engine import failpoints
 from retentiond.engine.pipeline import bench_for, draft, scope_for, survey
 from retentiond.engine.ports import Batch
+from retentiond.ledger.clock import micros
 from tests.engine.office import NOW, UTC_ZONE, Office
 
 KEYS = st.sampled_from([f"item-{i:02}" for i in range(8)])
@@ -48,8 +49,9 @@ class Way(RuleBasedStateMachine):
 
     holds = Bundle("holds")
 
-    @initialize(by_event=st.booleans(), lanes=st.sampled_from([1, 3]))
-    def open(self, by_event, lanes):
+    @initialize(by_event=st.booleans(), together=st.integers(1, 4), lanes=st.sampled_from([1, 3]))
+    def open(self, by_event, together, lanes):
+        self.now, self.together = NOW, together
         self.folder = Path(tempfile.mkdtemp())
         start = Start("event", "resolved", "ticket") if by_event else None
         self.office = Office(self.folder, start=start, subject={"customer": "who"}, items=0)
@@ -69,14 +71,14 @@ class Way(RuleBasedStateMachine):
 
         period = Period(days=days, words=f"{days} days")
         found = replace(self.office.bench.rule, retention=period, deletion=period)
-        return bench_for(self.office.category, found, UTC_ZONE, NOW, self.office.holds.current().holds)
+        return bench_for(self.office.category, found, UTC_ZONE, self.now, self.office.holds.current().holds)
 
     # What happens outside
 
     @rule(key=KEYS, age=AGES)
     def create_or_change(self, key, age):
         self.counter += 1
-        start = None if self.by_event else NOW - timedelta(days=age)
+        start = None if self.by_event else self.now - timedelta(days=age)
         self.office.place.put(key, start, str(self.counter).encode(), facts={"who": key, "ticket": key})
         self.gone_lawfully[key] = False
         self.removed_by_others.discard(key)
@@ -89,7 +91,7 @@ class Way(RuleBasedStateMachine):
 
     @rule(key=KEYS, age=AGES)
     def an_event_happens(self, key, age):
-        self.office.events.at[key] = NOW - timedelta(days=age)
+        self.office.events.at[key] = self.now - timedelta(days=age)
 
     @rule(key=KEYS)
     def an_event_is_withdrawn(self, key):
@@ -98,6 +100,11 @@ class Way(RuleBasedStateMachine):
     @rule(days=st.sampled_from([30, 90, 100]))
     def the_rule_changes(self, days):
         self.days, self.plan = days, None
+
+    @rule(days=st.sampled_from([1, 10, 60]))
+    def time_passes(self, days):
+        self.now += timedelta(days=days)
+        self.office.wall = micros(self.now)
 
     # What people tell us
 
@@ -120,7 +127,7 @@ class Way(RuleBasedStateMachine):
         """The model's own judgement: by days, nothing else."""
         record = self.office.place.records.get(key) or self.office.place.half_done.get(key)
         start = self.office.events.at.get(key) if self.by_event else record and record.start
-        return start is not None and (NOW - start).days > self.days and not self.held(key)
+        return start is not None and (self.now - start).days > self.days and not self.held(key)
 
     # What the program does
 
@@ -145,9 +152,12 @@ class Way(RuleBasedStateMachine):
         scope = scope_for(bench, everything=True)
         from retentiond.engine.executor import Work
 
-        for n, line in enumerate(lines, 1):
-            if n not in done:
-                yield Work(bench, Batch(n, scope, bench.rule.action, [line.key], [line.revision], store="memory"))
+        left = [(n, line) for n, line in enumerate(lines, 1) if n not in done]
+        while left:
+            batch = [left[i] for i in range(min(self.together, len(left))) if left[i][0] == left[0][0] + i]
+            left = left[len(batch) :]
+            keys, revisions = [line.key for _, line in batch], [line.revision for _, line in batch]
+            yield Work(bench, Batch(batch[0][0], scope, bench.rule.action, keys, revisions, store="memory"))
 
     def carry_out(self):
         before = {k: (r.revision, self.due(k)) for k, r in {**self.office.place.half_done, **self.office.place.records}.items()}
