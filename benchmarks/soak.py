@@ -59,7 +59,11 @@ class Company:
         return done.stdout
 
     def hurry(self) -> None:
-        """Gives every category a schedule of seconds, and lets the daemon enforce them."""
+        """Gives every category a schedule of seconds, and the log an anchor; and lets the daemon enforce them."""
+        (self.folder / "anchored").mkdir()
+        settings = self.folder / "retentiond.yaml"
+        text = settings.read_text().replace("stores:\n", "stores:\n  kept: {type: files, path: anchored, location: GB}\n", 1)
+        settings.write_text(re.sub(r"audit: \{(.*)\}", r"audit: {\1, anchors: [{store: kept}]}", text))
         for name, seconds in SECONDS.items():
             file = self.folder / "policies.d" / f"{name}.yaml"
             text = re.sub(r"(?m)^schedule: .*$", f"schedule: every {seconds} seconds", file.read_text())
@@ -205,6 +209,11 @@ def settle(company: Company, daemon: Resident, kept: Path) -> None:
     daemon.tell(signal.SIGTERM)
     print(f"\nSIGTERM: exit code {daemon.process.wait(60)}\n")
     print(company.tell("audit", "verify"))
+    notes = sorted((company.folder / "anchored" / "checkpoints").iterdir())
+    for note in (notes[0], notes[len(notes) // 2], notes[-1]):
+        said = company.tell("audit", "verify", "--since", str(note)).splitlines()[0]
+        print(f"since the anchored checkpoint {note.name}: {said}")
+    print(f"{len(notes)} checkpoints are kept by the anchor\n")
     counted = {event: daemon.said(event) for event in TOLD}
     print("the daemon's log:", ", ".join(f"{event} {n}" for event, n in counted.items()))
 
