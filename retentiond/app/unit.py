@@ -1,7 +1,7 @@
 """What a sandbox has to open so that the rules can be kept: the paths of this machine, and why each.
 
-Guarantee: nothing is looked at but the configuration. A path that no rule, no event and not the
-program itself needs is not among them.
+Guarantee: nothing is looked at but the configuration, and whether the path of mail is one file. A path that no
+rule, no event and not the program itself needs is not among them.
 """
 
 from __future__ import annotations
@@ -97,6 +97,8 @@ def _place(store: StoreDefinition, path: str) -> tuple[str, str]:
     """SQLite makes its journal beside the database, and one in WAL mode a file for whoever only looks."""
     if _is_database(store):
         return os.path.dirname(os.path.realpath(path)), f"the store {store.name}, with SQLite's journal beside it"
+    if store.options.get("format") == "mbox" and os.path.isfile(path):
+        return os.path.dirname(os.path.realpath(path)), f"the store {store.name}, with its lock beside it"
     return path, f"the store {store.name}"
 
 

@@ -164,12 +164,12 @@ class SqlStoreShape(Shape):
 
 
 class MailStoreShape(Shape):
-    """Messages in Maildirs."""
+    """Messages in Maildirs or mbox files."""
 
     called: ClassVar[str] = "mail store"
     type: Literal["mail"] = Field(description="The kind of store.", examples=["mail"])
-    path: Text = Field(description="The folder of the mailboxes; no link.", examples=["/var/mail/archive"])
-    format: Literal["maildir"] = Field(description="How the messages are kept.", examples=["maildir"])
+    path: Text = Field(description="The folder of the mailboxes, or one mbox; no link.", examples=["/var/mail/archive"])
+    format: Literal["maildir", "mbox"] = Field(description="How the messages are kept.", examples=["maildir"])
     location: Text = Field(description="The country in which the data lies.", examples=["GB"])
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
 

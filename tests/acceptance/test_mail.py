@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.acceptance.shop import NEW, OLD
-from tests.stores.letters import Maildir, letter
+from tests.stores.letters import Maildir, Mbox, letter, mbox_key
 
 CORRESPONDENCE = """\
   letters:
@@ -56,6 +56,26 @@ def test_old_mail_goes_and_its_going_is_proved(bare, mailbox):
     assert 0 == bare.told("audit", "lookup", "mail", old[0]).code
     assert 1 == bare.told("audit", "lookup", "mail", new[0], code=None).code
     assert "The audit trail verifies" in bare.told("audit", "verify").out
+
+
+def test_the_same_in_mbox_files_one_of_them_by_itself(bare):
+    bare.settings(more="  mail: {type: mail, path: mail/in, format: mbox, location: GB}")
+    bare.category("post", CORRESPONDENCE.replace("START", "created"))
+    mailbox = Mbox(bare.folder / "mail")
+    for n in range(6):
+        dated = f"From mda@test {NEW if n > 3 else OLD:%a %b %e %H:%M:%S %Y}".encode()
+        mailbox.append(letter(n, Subject=f"[#{n}]"), line=dated)
+    mailbox.append(letter(9, Subject="[#9]", body="hello\n\nFrom here on\n"))
+    assert bare.json("check")["ok"]
+    rule = bare.rule("letters")
+    assert (4, 2, 1) == (rule["due"], rule["waiting"], rule["undetermined"])
+    counts = bare.json("apply", bare.plan())["counts"]
+    assert 4 == counts["disposed"]
+    assert [b"<4@", b"<5@", b"<9@"] == [part[:3] for part in (mailbox.path / "in").read_bytes().split(b"Message-ID: ")[1:]]
+    gone = mbox_key("1@example.net", line=f"From mda@test {OLD:%a %b %e %H:%M:%S %Y}".encode())
+    assert 0 == bare.told("audit", "lookup", "mail", gone).code
+    assert "The audit trail verifies" in bare.told("audit", "verify").out
+    assert ["in"] == [path.name for path in mailbox.path.iterdir()]
 
 
 def test_the_clock_of_mail_starts_when_its_ticket_is_answered(bare, mailbox):

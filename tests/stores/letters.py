@@ -1,5 +1,6 @@
 """Real mailboxes, and a way behind the store's back; messages as people and machines write them."""
 
+import hashlib
 import os
 import shutil
 import stat
@@ -161,3 +162,72 @@ def dispose(place, keys=None, sc=None):
     with closing(place.act()) as store:
         found = seen(store, sc)
         return let_go(store, {key: found[key] for key in (keys or found)}, sc or scope())
+
+
+FROM_LINE = b"From mailer@test Sat Feb 29 12:30:15 2020"
+
+
+def mbox_key(message_id, folder="in", line=FROM_LINE):
+    """The key of a message by its From_ line and its Message-ID, worked out anew."""
+    named = hashlib.sha256(line + b"\n" + message_id.encode()).hexdigest()
+    return f"{folder}/{named[:32]}"
+
+
+@dataclass
+class Mbox:
+    """A folder with mbox files; messages are made in the file `in`, all with one From_ line, and dated by a header."""
+
+    path: Path
+    unusual = ("a b", "é", "x" * 300, "b64:eA==", os.fsdecode(b"\xff"))
+
+    def __post_init__(self) -> None:
+        self.path.mkdir(parents=True)
+        self._keys: dict[str, bytes] = {}
+
+    def make(self, name: str, *, start: datetime = LONG_AGO, content: bytes = b"content", folder: str = "in") -> str:
+        named = os.fsencode(name).hex() + "@test"
+        dated = f"{start:%a, %d %b %Y %H:%M:%S} +0000"
+        self.append(letter(body=content + b"\n", Message_ID=f"<{named}>", Date=dated), folder)
+        key = mbox_key(named, folder)
+        self._keys[key] = b"Message-ID: <%s>\n" % named.encode()
+        return key
+
+    def append(self, message: bytes, folder: str = "in", line: bytes = FROM_LINE) -> None:
+        with (self.path / folder).open("ab") as file:
+            file.write(line + b"\n" + message + b"\n")
+
+    def make_outside(self) -> str:
+        return self.make("outside", folder="elsewhere")
+
+    def change(self, key: str) -> None:
+        self._write({n: m + b"changed\n\n" if self._keys[key] in m else m for n, m in enumerate(self.all(key.partition("/")[0]))})
+
+    def remove(self, key: str) -> None:
+        self._write({n: m for n, m in enumerate(self.all()) if self._keys[key] not in m})
+
+    def _write(self, messages: dict) -> None:
+        (self.path / "in").write_bytes(b"".join(messages.values()))
+
+    def content(self, key: str) -> bytes | None:
+        return next((m for m in self.all(key.partition("/")[0]) if self._keys[key] in m), None)
+
+    def all(self, folder: str = "in") -> list[bytes]:
+        if not (self.path / folder).exists():
+            return []
+        return [FROM_LINE + m for m in (self.path / folder).read_bytes().split(FROM_LINE)[1:]]
+
+    def snapshot(self) -> object:
+        return [describe(path) for path in (self.path, *sorted(self.path.rglob("*")))]
+
+    def scope(self) -> Scope:
+        return scope(start=Start("header", "Date"))
+
+    @property
+    def options(self) -> dict:
+        return {"path": str(self.path), "format": "mbox"}
+
+    def look(self):
+        return MailType().look(self.options)
+
+    def act(self):
+        return MailType().act(self.options)

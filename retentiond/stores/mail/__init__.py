@@ -5,8 +5,8 @@
 
 One message is one item, and its key is `folder/message`. The rooms, from the ground up: `head` (reading
 headers), `sieve` (what a scope wants of messages), `boxes` (what a kind of mailbox shows), `view` and `store`
-(pages and disposal, alike for all kinds), and the kinds: `maildir` with `claiming`. Those that let go are
-loaded only to act.
+(pages and disposal, alike for all kinds), and the kinds: `maildir` with `claiming`, and
+`mbox`, `locks` and `mboxes` with `rewriting`. Those that let go are loaded only to act.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from retentiond.stores.mail.maildir import Maildirs
+from retentiond.stores.mail.mboxes import Mboxes
 from retentiond.stores.mail.view import MailView
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _EVERYWHERE = ("location", "site", "zone")
 _LOCAL = ("path", "format")
 _ROOTS = ("/", "/proc", "/sys", "/dev", "/run")
-FORMATS = ("maildir",)
+FORMATS = ("maildir", "mbox")
 
 
 class MailType:
@@ -61,10 +62,14 @@ class MailType:
 
 
 def _boxes(options: Mapping[str, Any]) -> Boxes:
-    return Maildirs(options["path"])
+    return Maildirs(options["path"]) if options["format"] == "maildir" else Mboxes(options["path"])
 
 
 def _letting_go(options: Mapping[str, Any]) -> LettingGo:
-    from retentiond.stores.mail.claiming import ClaimingMaildirs
+    if options["format"] == "maildir":
+        from retentiond.stores.mail.claiming import ClaimingMaildirs
 
-    return ClaimingMaildirs(options["path"])
+        return ClaimingMaildirs(options["path"])
+    from retentiond.stores.mail.rewriting import RewritingMboxes
+
+    return RewritingMboxes(options["path"])

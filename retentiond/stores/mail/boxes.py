@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -33,6 +33,11 @@ class Sighted:
     size: int
     head: Callable[[], Head | None]
     doubt: str | None = None
+
+    def with_head(self) -> Sighted:
+        """The same with its head read already."""
+        head = self.head()
+        return replace(self, head=lambda: head)
 
 
 class Content(Protocol):
@@ -106,6 +111,10 @@ class Fates:
     def settle_all(self, positions: Iterable[int], outcome: Outcome, code: str = "") -> None:
         """The same fate for many."""
         self._of.update(dict.fromkeys(positions, (outcome, code)))
+
+    def any_disposed(self) -> bool:
+        """Whether at least one message has gone by our hand."""
+        return any(outcome is Outcome.DISPOSED for outcome, _ in self._of.values())
 
     def settled(self) -> Iterator[Settled]:
         """One fact for each kind of fate."""

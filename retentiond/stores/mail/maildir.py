@@ -19,7 +19,7 @@ import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -232,7 +232,7 @@ class Maildirs:
             if opened is None:
                 return {}
             found = {name: self.sighted(opened, name, files) for name, files in opened.found(names).items()}
-            return {name: _with_head(one) for name, one in found.items()} if sieve.needs_head else found
+            return {name: one.with_head() for name, one in found.items()} if sieve.needs_head else found
 
     @contextmanager
     def open(self, folder: str, name: str, revision: str) -> Iterator[_File | None]:
@@ -336,9 +336,3 @@ class _File:
     def is_there(self) -> bool:
         files = self._folder.found([self._name]).get(self._name, ())
         return any(revision_of(file.status) == self._revision for file in files)
-
-
-def _with_head(sighted: Sighted) -> Sighted:
-    """The same with its head read already."""
-    head = sighted.head()
-    return replace(sighted, head=lambda: head)

@@ -48,7 +48,7 @@ class Sieve:
         self._fields = tuple((name, field_of(name)) for name in scope.fields)
         self._dated = field_of(scope.start.name) if scope.start.kind == "header" else ""
         self._delivered = scope.start.kind in ("created", "modified")
-        self._zone = ZoneInfo(scope.start.zone)
+        self.zone = ZoneInfo(scope.start.zone)
         self._names = {*self._folder.names, *(n for _, patterns in self._conditions for p in patterns for n in p.names)}
         asked = {field for name, field in self._fields if name not in self._names} - {FOLDER}
         self.by_head = bool(self._conditions)
@@ -84,7 +84,7 @@ class Sieve:
     def start(self, delivered: datetime | None, head: Head) -> datetime | None:
         """When the clock of a message starts; of an event only the engine knows."""
         if self._dated:
-            return head.date(self._dated, self._zone)
+            return head.date(self._dated, self.zone)
         return delivered if self._delivered else None
 
     def facts(self, folder: str, fit: Fit, head: Head) -> tuple[list[str | None], str | None]:
