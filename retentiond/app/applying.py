@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
+from retentiond.app.gathering import whole_families, whole_stretches
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import with_reviews
@@ -23,7 +24,7 @@ from retentiond.engine.codec import Step
 from retentiond.engine.executor import Executor, Result, Work
 from retentiond.engine.lanes import scan
 from retentiond.engine.pipeline import bench_for, scope_for, together
-from retentiond.engine.ports import PAGE, Batch, Stop, Store, View
+from retentiond.engine.ports import PAGE, Batch, Partitioned, Stop, Store, Stretch, View
 from retentiond.engine.setwise import SecondLook, Together
 from retentiond.errors import (
     ClockStepped,
@@ -231,7 +232,8 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
     """The steps that are left, in batches of one rule with rising numbers without a gap."""
     benches: dict[tuple[str, str], Bench] = {}
     looks: dict[tuple[str, str], SecondLook] = {}
-    for block in whole_families(plan.blocks(PAGE)):
+    blocks = whole_stretches(whole_families(plan.blocks(PAGE)), partial(_stretches, house))
+    for block in blocks:
         left = (
             [s for s in block if s.category in allowed and s.n not in done]
             if done or len(allowed) < len(plan.header.categories)
@@ -248,6 +250,19 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
             key = house.anonymise_key(bench.rule.store) if bench.rule.action.needs_key else b""
             for run in contiguous(list(steps)):
                 yield work(bench, run, looks.get((category, rule)), key)
+
+
+def _stretches(house: House, category: str, name: str) -> Sequence[Stretch]:
+    """What the store of a rule could let go in one act; nothing where the rule judges its items together."""
+    rule = bench_of(house, category, name).rule
+    if rule.generations is not None or not rule.action.destroys or rule.action.anonymises:
+        return ()
+    try:
+        store = house.store(rule.store)
+        scope = scope_for(bench_of(house, category, name), everything=True)
+        return store.stretches(scope) if isinstance(store, Partitioned) else ()
+    except (StoreUnavailable, StoreDenied):
+        return ()
 
 
 def bench_of(house: House, category: str, rule: str) -> Bench:
@@ -282,27 +297,6 @@ def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None, k
         parents=[s.parent for s in steps] if any(s.parent for s in steps) else (),
     )
     return Work(bench, batch, again=again)
-
-
-def whole_families(blocks: Iterable[list[Step]]) -> Iterator[list[Step]]:
-    """The same steps, cut only where a family ends: its last step has no parent."""
-    held: list[Step] = []
-    for block in blocks:
-        rest = block
-        if held:
-            first = next((i + 1 for i, s in enumerate(rest) if s.parent is None), len(rest))
-            held, rest = held + rest[:first], rest[first:]
-            if held[-1].parent is None:
-                yield held
-                held = []
-        end = len(rest)
-        while end and rest[end - 1].parent is not None:
-            end -= 1
-        if end:
-            yield rest[:end]
-        held = held + rest[end:]
-    if held:
-        yield held
 
 
 def _never_begun(block: Sequence[Step], left: Sequence[Step]) -> list[Step]:

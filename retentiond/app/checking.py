@@ -10,6 +10,7 @@ from retentiond.app.house import House
 from retentiond.config.load import promise_findings, secret_findings
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.pipeline import bench_for, scope_for
+from retentiond.engine.ports import Granted
 from retentiond.errors import Problem, RetentiondError, StoreDenied, StoreUnavailable
 
 _SAMPLES = 5
@@ -56,8 +57,13 @@ def check(house: House, *, offline: bool) -> Checked:
 def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> RuleChecked:
     view = house.view(rule.store)
     scope = scope_for(bench_for(category, rule, house.rulebook.zone, house.now, ()), everything=True)
-    warnings = [*view.traits.notes, *view.warnings(scope)]
-    samples = list(islice((key for page in view.scan(scope) for key in page.keys), _SAMPLES))
+    grants = view.lacking(scope, rule.action) if isinstance(view, Granted) else ()
+    try:
+        warnings = [*view.traits.notes, *view.warnings(scope)]
+        samples = list(islice((key for page in view.scan(scope) for key in page.keys), _SAMPLES))
+    except StoreDenied as error:
+        raise (StoreDenied(error.what, why=error.why, do="; ".join(grants)) if grants else error) from None
+    warnings += [f"the account may not carry this out: {grant}" for grant in grants]
     if rule.start.kind == "event" and (source := category.events[rule.start.name]).query:
         list(islice(house.answering(source.store).ask(source.query, []), 1))
     return replace(plain, warnings=warnings, samples=samples)

@@ -4,8 +4,9 @@ A store comes in two types. A `View` looks and cannot change anything; a `Store`
 can also let go. Planning is handed views. Optional powers are small protocols beside them:
 `Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
 `Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
-that go with others), `Versioned` (several revisions of one key), `Readable` (an item's bytes), `Writable` (take in a
-copy), `Shardable` (parts of a scope, side by side).
+that go with others), `Partitioned` (items that go in one act), `Versioned` (several revisions of one key), `Readable` (an
+item's bytes), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side),
+`Granted` (what the account may do).
 Four promises hold for every store, and the shipped `StoreContract` tests them:
 
 1. Looking changes nothing. `scan` and `probe` leave no trace.
@@ -22,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from retentiond.core.anonymise import Columns
 from retentiond.core.item import Kin, Page
@@ -208,6 +209,23 @@ def sighted(view: View, batch: Batch) -> Page:
     return view.probe(batch.scope, batch.keys)
 
 
+class Stretch(NamedTuple):
+    """Items that follow one another in a scan: the keys of the first and the last, and how many they are."""
+
+    first: str
+    last: str
+    items: int
+
+
+@runtime_checkable
+class Partitioned(Protocol):
+    """A store in which many items can go in one act, where all of them are due. They stand in one batch then, of any size."""
+
+    def stretches(self, scope: Scope) -> Sequence[Stretch]:
+        """Which items lie together so, as they are now; a batch that holds all of one goes in one act, if it may."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Deposit:
     """A copy that a store has taken in: its key there, the SHA-256 of its bytes (64 hex digits), and how many they are."""
@@ -264,6 +282,15 @@ class Evaluating(Protocol):
 
     def unaskable(self, scope: Scope) -> Mapping[str, str]:
         """The predicates of a scope that cannot be evaluated, by hold, each with why in fixed words: they hold every item."""
+        ...
+
+
+@runtime_checkable
+class Granted(Protocol):
+    """A store that knows what its account may do."""
+
+    def lacking(self, scope: Scope, action: Action) -> Sequence[str]:
+        """What the account would have to be granted for an action on a scope, as statements of the store's own."""
         ...
 
 

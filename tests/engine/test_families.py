@@ -3,10 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retentiond.app.applying import contiguous, whole_families
+from retentiond.app.applying import contiguous
+from retentiond.app.gathering import whole_families, whole_stretches
 from retentiond.core.policy import Action, PathSelection, Start
 from retentiond.engine.codec import Step, StepLine, lines, steps
-from retentiond.engine.ports import Batch, Scope
+from retentiond.engine.ports import PAGE, Batch, Scope, Stretch
 
 SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=30)
 
@@ -52,3 +53,22 @@ def test_a_step_says_its_parent_only_where_it_has_one():
     assert b"parent" not in lines([alone])
     (read,) = steps(lines([StepLine(*[getattr(alone, name) for name in alone.__struct_fields__][:-1], "p")]))
     assert "p" == read.parent
+
+
+@given(SIZES, st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29)), st.integers(1, 9))
+def test_a_stretch_stands_by_itself_where_all_of_it_is_planned(sizes, together, short, width):
+    """`together`: which of the pieces are stretches; `short`: of which the store has one item more than the plan."""
+    everything, stretches, whole = [], [], []
+    for piece, size in enumerate(sizes):
+        keys = [f"k/{piece}/{i}" for i in range(size)]
+        first = len(everything) + 1
+        everything += [Step(first + i, "c", "r", "s", key, "1", "delete", 1, None) for i, key in enumerate(keys)]
+        if piece in together:
+            stretches.append(Stretch(keys[0], keys[-1], size + (piece in short)))
+            whole += [] if piece in short else [keys]
+    blocks = list(whole_stretches((everything[i : i + width] for i in range(0, len(everything), width)), lambda *_: stretches))
+    assert everything == [step for block in blocks for step in block]
+    found = [[step.key for step in block] for block in blocks]
+    if not short:
+        assert [keys for keys in whole if keys not in found] == []
+    assert all(len(block) <= max(PAGE, *sizes) for block in blocks)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.keeper import DEADLINE, END, answers, mariadb, postgres, unprivileged
+from tests.servers.keeper import DEADLINE, END, answers, free_port, mariadb, postgres, program, run, unprivileged
 from tests.servers.private import missing
 
 DURABLE = {
@@ -72,3 +72,19 @@ class Own:
     def close(self):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Standby(Own):
+    """A PostgreSQL that follows another one, from a copy of it."""
+
+    def __init__(self, primary):
+        self.kind, self.process = "postgres", None
+        self.folder = tempfile.mkdtemp(prefix="retentiond-standby-")
+        self.who, uid = unprivileged("postgres")
+        os.chown(self.folder, uid, -1)
+        data, port = f"{self.folder}/data", free_port()
+        there = primary.address.partition("@")[2].partition("/")[0].partition(":")[2]
+        run(self.who, program("pg_basebackup"), "-D", data, "-h", "127.0.0.1", "-p", there, "-U", "test", "-R", "-c", "fast")
+        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": self.folder, "fsync": "off"}
+        self.command = [program("postgres"), "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
+        self.address = f"postgresql://test@127.0.0.1:{port}/postgres"

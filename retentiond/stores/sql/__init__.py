@@ -12,9 +12,10 @@ store is opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retentiond.errors import StoreDenied
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _LOCK_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 300.0
 """Of a database on a server. A count of a hundred million rows may need more."""
+_LAG = 5.0
 _SECONDS = {"ms": 0.001, "s": 1.0, "second": 1.0, "minute": 60.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|seconds?|minutes?)?")
 _OPTIONS = frozenset({"url", "password", "zone", "lock_timeout", "statement_timeout", "replicas", "location", "site"})
@@ -35,7 +37,8 @@ _OPTIONS = frozenset({"url", "password", "zone", "lock_timeout", "statement_time
 
 class SqlType:
     """The kind `sql`. Options: `url`; `password`, by reference; `zone`, for whoever reads times; `lock_timeout` and
-    `statement_timeout` (`5`, `5 s`, `500 ms`; 5 s, and 5 minutes on a server).
+    `statement_timeout` (`5`, `5 s`, `500 ms`; 5 s, and 5 minutes on a server); `replicas`, a list of addresses, or
+    `{urls: […], lag: 5 s}`, which are waited for before rows go.
     """
 
     name = "sql"
@@ -50,8 +53,8 @@ class SqlType:
         for option in ("lock_timeout", "statement_timeout"):
             if options.get(option) is not None and _seconds(options[option]) is None:
                 yield option, "is no time: write `5 s` or `500 ms`"
-        if options.get("replicas"):
-            yield "replicas", "is not in this version"
+        if options.get("replicas") is not None:
+            yield from (("replicas", wrong) for wrong in _replica_problems(options))
         if options.get("zone") is not None and not _is_zone(options["zone"]):
             yield "zone", "is no time zone: write a name such as Europe/London"
 
@@ -63,9 +66,38 @@ class SqlType:
 
     def act(self, options: Mapping[str, Any]) -> SqlStore:
         """Opens `mode=rw`, which makes no file either."""
+        from retentiond.stores.sql.pace import Pace, Replica
         from retentiond.stores.sql.store import SqlStore
 
-        return SqlStore(_opened(options, acting=True))
+        database = _opened(options, acting=True)
+        addresses, most = _replicas(options)
+        replicas = [Replica(partial(_opened, {**options, "url": url}, acting=False)) for url in addresses]
+        return SqlStore(database, Pace(replicas, most))
+
+
+def _replicas(options: Mapping[str, Any]) -> tuple[Sequence[Any], float]:
+    """The addresses of the replicas, and how many seconds one of them may be behind."""
+    said = options.get("replicas") or []
+    if not isinstance(said, Mapping):
+        return (said if isinstance(said, list) else [said]), _LAG
+    urls = said.get("urls", [])
+    return (urls if isinstance(urls, list) else [urls]), _seconds(said.get("lag", _LAG)) or 0.0
+
+
+def _replica_problems(options: Mapping[str, Any]) -> Iterator[str]:
+    said, engine = options["replicas"], engine_of(str(options.get("url")))
+    if isinstance(said, Mapping) and (strange := sorted(said.keys() - {"urls", "lag"})):
+        yield f"has the unknown key {strange[0]!r}: known are urls and lag"
+    if isinstance(said, Mapping) and _seconds(said.get("lag", _LAG)) is None:
+        yield "has a lag that is no time: write `5 s` or `500 ms`"
+    addresses = _replicas(options)[0]
+    if not addresses:
+        yield "names none: write a list of addresses, or leave it out"
+    for address in addresses:
+        if (wrong := problem(address)) is not None:
+            yield f"has an address that {wrong}"
+        elif engine == "sqlite" or engine_of(address) != engine:
+            yield "names a database of another kind: a replica is of the kind of its store, which is on a server"
 
 
 def _opened(options: Mapping[str, Any], *, acting: bool) -> Database:

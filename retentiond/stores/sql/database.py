@@ -138,6 +138,18 @@ class Database(Protocol):
         """Keeps the table's shape, and who refers to it, as they are until the transaction ends."""
         ...
 
+    def partitions(self, table: str) -> Sequence[tuple[str, str]]:
+        """The partitions of a table that may be dropped, oldest first: the name of each, and what stands for it in a FROM."""
+        ...
+
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
+        """Keeps everybody else out of a partition, lets `compare` look at it, and drops it unless that raises: one act."""
+        ...
+
+    def lag(self) -> float | None:
+        """How many seconds a replica is behind the server that it follows; None where it does not know."""
+        ...
+
     def guard(self) -> AbstractContextManager[None]:
         """Within it the driver's errors become ours."""
         ...
@@ -155,6 +167,22 @@ class Database(Protocol):
 
     def refuse_query(self, query: str, values: Mapping[str, str]) -> None:
         """Raises `StoreDenied` unless a text is one query, without other parameters than these."""
+        ...
+
+    # Privileges
+
+    @property
+    def account(self) -> str:
+        """Whose session it is, as a GRANT names them."""
+        ...
+
+    @property
+    def locking_updates(self) -> bool:
+        """Whether locking a row takes the privilege to update one of its columns."""
+        ...
+
+    def may(self, table: str, privilege: str, column: str | None) -> bool | None:
+        """Whether the account has a privilege; None where that is not to be known, or nobody needs one."""
         ...
 
     # The schema. Tables go by their name in keys, which leaves the default schema out.

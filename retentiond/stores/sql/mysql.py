@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import encoders
-from pymysql.cursors import Cursor
+from pymysql.cursors import Cursor, DictCursor
 
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.stores.sql.address import Address, named_values
@@ -85,7 +85,7 @@ class Mysql(MysqlSchema):
                 "foreign_key_checks = 1, unique_checks = 1, sql_safe_updates = 0",
                 f"max_statement_time = {statement}" if self.is_mariadb else f"max_execution_time = {round(statement * 1000)}",
                 "in_predicate_conversion_threshold = 0" if self.is_mariadb else "explicit_defaults_for_timestamp = 1",
-                "SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+                "SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY",
             ):
                 self._all(f"SET {setting}")
 
@@ -143,7 +143,9 @@ class Mysql(MysqlSchema):
 
     def read(self, run: Callable[[], T]) -> T:
         with self.guard():
-            self._begin("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            self._begin(
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+            )
             try:
                 return run()
             finally:
@@ -157,7 +159,7 @@ class Mysql(MysqlSchema):
     @contextmanager
     def write(self) -> Iterator[None]:
         with self.guard():
-            self._begin("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ WRITE")
+            self._begin("START TRANSACTION READ WRITE")
             try:
                 yield
                 self._all("COMMIT")
@@ -180,6 +182,29 @@ class Mysql(MysqlSchema):
         """Whoever has read a table in a transaction keeps its shape; see `mysql_schema` for who refers to it."""
         with self.guard():
             self._unless_denied(f"SELECT 1 FROM {self.source(table)} LIMIT 0", ())
+
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
+        """Under LOCK TABLES nobody else gets at a row; a change of the table is a transaction of its own."""
+        source = self.source(table)
+        with self.guard():
+            try:
+                self._all("SET SESSION TRANSACTION READ WRITE")
+                self._all(f"LOCK TABLES {source} WRITE")
+                compare()
+                self.run(Clause(f"ALTER TABLE {source} DROP PARTITION {MYSQL.quoted(partition)}"))
+            finally:
+                with suppress(pymysql.Error):
+                    self._all("UNLOCK TABLES")
+                    self._all("SET SESSION TRANSACTION READ ONLY")
+
+    def lag(self) -> float | None:
+        """What the replica itself says; it says nothing where one of its threads does not run."""
+        with closing(self.con.cursor(DictCursor)) as cursor:
+            cursor.execute("SHOW SLAVE STATUS" if self.is_mariadb else "SHOW REPLICA STATUS")
+            told = cursor.fetchall()
+        said = [row.get("Seconds_Behind_Master", row.get("Seconds_Behind_Source")) for row in told]
+        known = [float(one) for one in said if one is not None]
+        return max(known) if known and len(known) == len(said) else None
 
     def refuse_text(self, table: str, text: str) -> None:
         """It has to parse in parentheses, so that it has no tail, and alone, so that its parentheses are its own."""

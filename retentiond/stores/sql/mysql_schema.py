@@ -38,6 +38,18 @@ _REFERS = """
 SELECT COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL"""
 _TRIGGERS = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s"
+_PARTITIONS = """
+SELECT PARTITION_NAME, PARTITION_DESCRIPTION LIKE '%%MAXVALUE%%', SUBPARTITION_NAME IS NOT NULL FROM information_schema.PARTITIONS
+WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND PARTITION_METHOD IN ('RANGE', 'RANGE COLUMNS')
+ORDER BY PARTITION_ORDINAL_POSITION"""
+_PRIVILEGES = """
+SELECT EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = %s AND PRIVILEGE_TYPE = %s)
+  OR EXISTS (SELECT 1 FROM information_schema.SCHEMA_PRIVILEGES
+             WHERE GRANTEE = %s AND PRIVILEGE_TYPE = %s AND %s LIKE TABLE_SCHEMA)
+  OR EXISTS (SELECT 1 FROM information_schema.TABLE_PRIVILEGES
+             WHERE GRANTEE = %s AND PRIVILEGE_TYPE = %s AND TABLE_SCHEMA = %s AND TABLE_NAME = %s)
+  OR EXISTS (SELECT 1 FROM information_schema.COLUMN_PRIVILEGES
+             WHERE GRANTEE = %s AND PRIVILEGE_TYPE = %s AND TABLE_SCHEMA = %s AND TABLE_NAME = %s AND COLUMN_NAME = %s)"""
 _FRESH = 1.0
 _PLAIN = frozenset(
     {
@@ -79,6 +91,7 @@ class MysqlSchema(ABC):
     """The half of a database that knows its schema. It asks with `_all`."""
 
     default = ""
+    locking_updates = False
 
     def __init__(self) -> None:
         self._tables: dict[str, Known] = {}
@@ -222,6 +235,24 @@ class MysqlSchema(ABC):
 
     def triggers(self, table: str | None = None) -> list[str]:
         return [] if table is None else [row[0] for row in self._all(_TRIGGERS, self._at(table))]
+
+    @property
+    def account(self) -> str:
+        user, _, host = str(self._all("SELECT CURRENT_USER()")[0][0]).rpartition("@")
+        return f"'{user}'@'{host}'"
+
+    def may(self, table: str, privilege: str, column: str | None) -> bool | None:
+        """What a role brings is not looked into: then nobody knows."""
+        if self._all("SELECT CURRENT_ROLE()")[0][0] not in (None, "NONE"):
+            return None
+        at, who = self._at(table), (self.account, privilege)
+        return bool(self._all(_PRIVILEGES, [*who, *who, at[0], *who, *at, *who, *at, column or ""])[0][0])
+
+    def partitions(self, table: str) -> list[tuple[str, str]]:
+        """All but the last one."""
+        rows = self._all(_PARTITIONS, self._at(table))
+        return [(str(name), f"{self.source(table)} PARTITION ({MYSQL.quoted(name)})") for name, endless, deep in rows[:-1]
+                if not endless and not deep]  # fmt: skip
 
     def column_facts(self, table: str) -> dict[str, ColumnFacts]:
         at = self._at(table)

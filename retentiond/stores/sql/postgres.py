@@ -49,6 +49,9 @@ _PINNED = {
     "default_transaction_read_only": "on",
     "idle_in_transaction_session_timeout": "300s",
 }
+_LAG = """
+SELECT pg_is_in_recovery() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver),
+  pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn(), extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())"""
 _LOST = ("the connection to the database was lost", "what it was doing may or may not have happened", "try again later")
 _DENIED = "see docs/databases.md for what an account needs"
 
@@ -66,6 +69,7 @@ class Postgres(PostgresSchema):
         self._limits = {"lock_timeout": lock_timeout, "statement_timeout": statement_timeout}
         self.notes: tuple[str, ...] = ()
         self._modes: dict[int, str] = {}
+        self._due = ""
         self._connect()
         try:
             with self.guard():
@@ -131,6 +135,7 @@ class Postgres(PostgresSchema):
     def rows(self, clause: Clause) -> psycopg.Cursor[tuple[Any, ...]]:
         if self.con.closed and not self._busy:
             self._connect()
+        self._begin_due()
         return self.con.cursor().execute(clause.sql, tuple(clause.values), prepare=True)
 
     def run(self, clause: Clause) -> int:
@@ -162,17 +167,27 @@ class Postgres(PostgresSchema):
     @contextmanager
     def write(self) -> Iterator[None]:
         with self.guard():
-            self._begin("READ COMMITTED, READ WRITE")
+            self._begin("READ COMMITTED, READ WRITE", at_once=False)
             try:
                 yield
-                if self.con.execute("COMMIT").statusmessage != "COMMIT":
+                if not self._due and self.con.execute("COMMIT").statusmessage != "COMMIT":
                     raise Violated("rolled-back")
             finally:
                 self._roll_back()
 
-    def _begin(self, mode: str) -> None:
-        self.rows(Clause(f"BEGIN ISOLATION LEVEL {mode}"))
+    def _begin(self, mode: str, *, at_once: bool = True) -> None:
+        """Begins now, or with the first statement: that saves a journey for each batch."""
+        self._due = f"BEGIN ISOLATION LEVEL {mode}"
+        if self.con.closed:
+            self._connect()
         self._busy = True
+        if at_once:
+            self._begin_due()
+
+    def _begin_due(self) -> None:
+        due, self._due = self._due, ""
+        if due:
+            self.con.execute(due)
 
     @property
     def in_transaction(self) -> bool:
@@ -186,7 +201,7 @@ class Postgres(PostgresSchema):
             self.con.execute("DEALLOCATE ALL")
 
     def _roll_back(self) -> None:
-        self._busy = False
+        self._busy, self._due = False, ""
         if self.in_transaction:
             with suppress(psycopg.Error):
                 self.con.execute("ROLLBACK")
@@ -194,6 +209,7 @@ class Postgres(PostgresSchema):
     @contextmanager
     def _aside(self) -> Iterator[None]:
         """An error within leaves the transaction that is open as it was; where none is, there is nothing to leave."""
+        self._begin_due()
         if not self.in_transaction:
             yield
             return
@@ -217,10 +233,29 @@ class Postgres(PostgresSchema):
             if one.oid not in self._modes:
                 may = self._all("SELECT has_table_privilege(CAST(%s AS oid), 'DELETE')", [one.oid])[0][0]
                 self._modes[one.oid] = "ROW EXCLUSIVE" if may else "ACCESS SHARE"
-            self._all(f"LOCK TABLE {self.source(table)} IN {self._modes[one.oid]} MODE")
+            due, self._due = self._due, ""
+            lock = f"LOCK TABLE {self.source(table).replace('%%', '%')} IN {self._modes[one.oid]} MODE"
+            self.con.execute(f"{due}; {lock}" if due else lock)
         except psycopg.errors.UndefinedTable:
             self._oids.clear()
             raise Contended from None
+
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
+        """The partition is locked first, for as long as comparing takes; the table only while it loses it."""
+        name = POSTGRES.literal(partition)
+        with self.write():
+            self.claim(table)
+            self.run(Clause(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
+            compare()
+            self.run(Clause(f"ALTER TABLE {self.source(table)} DETACH PARTITION {name}"))
+            self.run(Clause(f"DROP TABLE {name}"))
+
+    def lag(self) -> float | None:
+        """A standby that has replayed all that it got is not behind, unless nobody sends it anything."""
+        following, replayed, behind = self._all(_LAG)[0]
+        if not following:
+            return None
+        return 0.0 if replayed else None if behind is None else float(behind)
 
     def refuse_text(self, table: str, text: str) -> None:
         """It has to parse in parentheses, so that it has no tail, and alone, so that its parentheses are its own."""

@@ -57,6 +57,18 @@ SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (
   UNION ALL SELECT 'i' || indexrelid || '.' || indisvalid FROM pg_index WHERE indrelid = %s
   UNION ALL SELECT 't' || oid || '.' || xmin FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal) AS known (x)"""
 _TRIGGERS = "SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'{} ORDER BY tgname"
+_PARTITIONS = """
+WITH part AS (
+  SELECT c.oid, format('%%I.%%I', n.nspname, c.relname) AS name, c.relkind, c.relowner, o.relowner AS above,
+    regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM [(](.*)[)] TO [(](.*)[)]$') AS ends
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_partitioned_table p ON p.partrelid = i.inhparent AND p.partstrat = 'r' JOIN pg_class o ON o.oid = i.inhparent
+  WHERE i.inhparent = %s)
+SELECT one.name FROM part one JOIN part next ON next.ends[1] = one.ends[2]
+WHERE one.relkind = 'r' AND pg_has_role(one.relowner, 'USAGE') AND pg_has_role(one.above, 'USAGE')
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = one.oid)
+  AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = one.oid AND NOT t.tgisinternal)
+ORDER BY one.ends"""
 _FOREIGN = """
 SELECT a.attname::text FROM pg_constraint f JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey)
 WHERE f.conrelid = %s AND f.contype = 'f'"""
@@ -88,6 +100,7 @@ class PostgresSchema(ABC):
     """The half of a database that knows its schema. It asks with `_all`."""
 
     default = ""
+    locking_updates = True
 
     def __init__(self) -> None:
         self._oids: dict[str, Known] = {}
@@ -185,6 +198,21 @@ class PostgresSchema(ABC):
         if table is None:
             return [row[0] for row in self._all(_TRIGGERS.format(""))]
         return [row[0] for row in self._all(_TRIGGERS.format(" AND tgrelid = %s"), [self._table(table).oid])]
+
+    @property
+    def account(self) -> str:
+        return str(self._all("SELECT quote_ident(current_user)")[0][0])
+
+    def may(self, table: str, privilege: str, column: str | None) -> bool:
+        """A column to be locked by may be any; what is updated is asked for by its name."""
+        oid = self._table(table).oid
+        asked = "table_privilege(CAST(%s AS oid), %s)" if column is None else "column_privilege(CAST(%s AS oid), %s, %s)"
+        return bool(self._all(f"SELECT has_{asked}", [oid, *([] if column is None else [column]), privilege])[0][0])
+
+    def partitions(self, table: str) -> list[tuple[str, str]]:
+        """Those that another one follows, beginning where they end: the last one is not among them."""
+        found = [row[0].replace("%", "%%") for row in self._all(_PARTITIONS, [self._table(table).oid])]
+        return [(name, f"{name} AS {self.label(table)}") for name in found]
 
     def column_facts(self, table: str) -> dict[str, ColumnFacts]:
         oid = self._table(table).oid

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from retentiond.core.anonymise import Strategy
+from retentiond.core.anonymise import Hash, Mask, Strategy, Truncate
 from retentiond.core.policy import Start
 from retentiond.stores.sql.keys import Kind, Part, Parts
 
@@ -126,6 +126,10 @@ class Spelling(ABC):
         """The digest of a row, and about how many bytes it has, of columns by their SQL; only where `digests`."""
         raise NotImplementedError
 
+    def sum_of_half(self, digest: str, half: int) -> str:
+        """The sum over rows of 64 bits of their digests, modulo 2^64: of the first 16 hex digits, or of the next."""
+        raise NotImplementedError
+
     def planned(
         self, source: str, columns: Sequence[KeyPart], digest: str, keys: Sequence[Parts], revisions: Sequence[str]
     ) -> list[Clause]:
@@ -167,3 +171,32 @@ def days(since: datetime, now: datetime) -> tuple[str, str]:
     except OverflowError:
         return "", ""
     return first.isoformat(), last.isoformat()
+
+
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_MIDNIGHT = "([T ]00:00(:00([.]0+)?)?(Z|[+]00)?)?"
+_IPV4_BITS = 32
+_MOST_REPEATED = 255
+"""What a regular expression of PostgreSQL repeats at most."""
+
+
+def done_shape(strategy: Strategy) -> str | None:
+    """A regular expression, without its anchors, that only texts have that are certainly done; None where there is none.
+
+    It knows ASCII, dates and times without a zone or in UTC, and IPv4; whatever else is done is read again.
+    """
+    if isinstance(strategy, Hash):
+        return f"#[0-9a-f]{{{strategy.length - 1}}}"
+    if isinstance(strategy, Mask):
+        keep = strategy.keep
+        return f"([ -~]{{0,{keep}}}|[ -~]{{{keep}}}[*]*)" if keep <= _MOST_REPEATED else None
+    if not isinstance(strategy, Truncate):
+        return None
+    if isinstance(strategy.to, str):
+        month = "01" if strategy.to == "year" else "(0[1-9]|1[0-2])"
+        return f"[1-9][0-9]{{3}}-{month}-01{_MIDNIGHT}"
+    if strategy.to >= _IPV4_BITS:
+        return None
+    whole, rest = divmod(strategy.to, 8)
+    cut = [f"({'|'.join(map(str, range(0, 256, 256 >> rest)))})"] if rest else []
+    return "[.]".join([*[_OCTET] * whole, *cut, *["0"] * (4 - whole - len(cut))])

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from retentiond.core.anonymise import Constant, Hash, Null, Strategy
+from retentiond.core.anonymise import Constant, Null, Strategy
 from retentiond.core.policy import Start
 from retentiond.stores.sql.keys import Parts
-from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spelling, days, units
+from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spelling, days, done_shape, units
 from retentiond.stores.sql.spelling_postgres import CERTAIN
 
 _NEW = "retentiond new"
@@ -64,6 +64,9 @@ class MysqlSpelling(Spelling):
         parts = [c.digested.format(name) for name, c in columns.items()]
         sizes = [f"IFNULL(LENGTH({name}), 0)" for name in columns]
         return f"SHA1(CONCAT_WS(',', {', '.join(parts)}))", f"({' + '.join(sizes)})"
+
+    def sum_of_half(self, digest: str, half: int) -> str:
+        return f"COALESCE(SUM(CAST(CONV(SUBSTR({digest}, {1 + 16 * half}, 16), 16, 10) AS UNSIGNED)), 0)"
 
     def planned(
         self, source: str, columns: Sequence[KeyPart], digest: str, keys: Sequence[Parts], revisions: Sequence[str]
@@ -119,9 +122,8 @@ class MysqlSpelling(Spelling):
         text = f"CAST({column} AS BINARY)"
         if isinstance(strategy, Constant):
             return Clause(f"{column} IS NOT NULL AND {text} = CAST(%s AS BINARY)", [str(strategy.value)])
-        if isinstance(strategy, Hash):
-            return Clause(f"{column} IS NULL OR {text} = '' OR {text} REGEXP '^#[0-9a-f]{{{strategy.length - 1}}}\\\\z'")
-        return None
+        shape = done_shape(strategy)
+        return None if shape is None else Clause(f"{column} IS NULL OR {text} = '' OR {text} REGEXP '^({shape})\\\\z'")
 
 
 MYSQL = MysqlSpelling()

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from retentiond.core.anonymise import Constant, Hash, Null, Strategy
+from retentiond.core.anonymise import Constant, Null, Strategy
 from retentiond.core.policy import Start
 from retentiond.stores.sql.keys import Parts
-from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spelling, days, units
+from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spelling, days, done_shape, units
 
 _KEYS = "retentiond keys"
 _NEW = "retentiond new"
@@ -49,6 +49,9 @@ class PostgresSpelling(Spelling):
         row = ", ".join(column.digested.format(name) for name, column in columns.items())
         halves = (f"int8send(hash_record_extended(ROW({row}), {seed}))" for seed in (0, 1))
         return f"encode({' || '.join(halves)}, 'hex')", f"pg_column_size(ROW({', '.join(columns)}))"
+
+    def sum_of_half(self, digest: str, half: int) -> str:
+        return f"coalesce(sum(CAST(CAST('x' || substr({digest}, {1 + 16 * half}, 16) AS bit(64)) AS bigint)), 0)"
 
     def planned(
         self, source: str, columns: Sequence[KeyPart], digest: str, keys: Sequence[Parts], revisions: Sequence[str]
@@ -113,9 +116,8 @@ class PostgresSpelling(Spelling):
         text = f'CAST({column} AS text) COLLATE "C"'
         if isinstance(strategy, Constant):
             return Clause(f"{column} IS NOT NULL AND {text} = %s", [str(strategy.value)])
-        if isinstance(strategy, Hash):
-            return Clause(f"{column} IS NULL OR {text} ~ '^(#[0-9a-f]{{{strategy.length - 1}}})?$'")
-        return None
+        shape = done_shape(strategy)
+        return None if shape is None else Clause(f"{column} IS NULL OR {text} ~ '^({shape})?$'")
 
 
 POSTGRES = PostgresSpelling()

@@ -135,6 +135,22 @@ class Sqlite:
     def claim(self, table: str) -> None:
         """The write lock is the whole database's."""
 
+    def partitions(self, table: str) -> Sequence[tuple[str, str]]:
+        return ()
+
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
+        raise StoreDenied("SQLite has no partitions")
+
+    def lag(self) -> float | None:
+        return None
+
+    account = ""
+    locking_updates = False
+
+    def may(self, table: str, privilege: str, column: str | None) -> bool | None:
+        """A file has permissions, and no grants."""
+        return None
+
     def _roll_back(self) -> None:
         if self.con.in_transaction:
             with suppress(sqlite3.Error):

@@ -10,6 +10,7 @@ digest and its size; flags follow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from retentiond.stores.sql.keys import Parts
@@ -36,6 +37,10 @@ class Statements:
             self._digest, size = spelling.digest({self.column(n): c for n, c in table.spelled.items()})
             shown += [self._digest, size]
         self._columns = ", ".join(shown)
+
+    def within(self, source: str) -> Statements:
+        """The same for a part of the table, by what stands for it in a FROM; its columns go by the table's name."""
+        return Statements(replace(self.table, source=source), self.where, self.spelling, self.reads)
 
     def column(self, name: str) -> str:
         """A column of the table, beyond doubt."""
@@ -114,6 +119,22 @@ class Statements:
         """Gives columns of rows their own values, where the condition holds and no predicate does; some rows each."""
         sets = [(name, self.table.spelled[name]) for name in columns]
         return self.spelling.update(self._source, self._key, sets, rows, self._still(predicates) or Clause(""))
+
+    def counted(self, most: int) -> Clause:
+        """How many rows there are, selected or not, as far as they are counted."""
+        return Clause(f"SELECT count(*) FROM (SELECT 1 FROM {self._source} LIMIT {most}) AS x")
+
+    def ends(self) -> list[Clause]:
+        """The first and the last row in key order, selected or not."""
+        orders = (", ".join(part.sql + way for part in self._key) for way in ("", " DESC"))
+        return [Clause(f"{self._select((), where=False)} ORDER BY {order} LIMIT 1") for order in orders]
+
+    def sums(self, predicates: Iterable[str]) -> Clause:
+        """How many rows there are, how many of them may not go, and the sums of the halves of their digests."""
+        still = self._still(predicates)
+        stays = Clause("0") if still is None else Clause(f"count(CASE WHEN NOT ({still.sql}) THEN 1 END)", still.values)
+        halves = ", ".join(self.spelling.sum_of_half(self._digest, half) for half in (0, 1))
+        return Clause(f"SELECT count(*), {stays.sql}, {halves} FROM {self._source}", stays.values)
 
     def left(self, named: Clause) -> Clause:
         """How many of the named rows there are."""

@@ -15,6 +15,7 @@ with. What is yielded has been committed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,14 +24,16 @@ from typing import Any, NamedTuple
 from retentiond.core.anonymise import Unmaskable
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.engine.failpoints import reach
-from retentiond.engine.ports import Batch
+from retentiond.engine.ports import Batch, Scope, Stretch
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.sql.closure import goes_with_kin
-from retentiond.stores.sql.database import Contended, NoSuchValue, Violated
+from retentiond.stores.sql.database import Contended, Database, NoSuchValue, Violated
 from retentiond.stores.sql.families import SchemaChanged, Together
 from retentiond.stores.sql.fates import CONTENDED, DONE, UNMASKABLE, Fate, differing, of_all, repeated, settled_of, spared
 from retentiond.stores.sql.keys import Parts
 from retentiond.stores.sql.masking import became, become, keys_of
+from retentiond.stores.sql.pace import Pace
+from retentiond.stores.sql.partitions import Partitions
 from retentiond.stores.sql.reading import Found, Layout
 from retentiond.stores.sql.spelling import Clause
 from retentiond.stores.sql.view import SqlView
@@ -53,17 +56,40 @@ class Odd(Exception):
 class SqlStore(SqlView):
     """A view that can also let go."""
 
+    def __init__(self, database: Database, pace: Pace | None = None) -> None:
+        super().__init__(database)
+        self._pace, self._partitions = pace or Pace(), Partitions(self)
+
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         if not batch.action.destroys or batch.action.columns != batch.scope.columns:
             raise StoreDenied(f"rows cannot be disposed of by {batch.action.kind}")
         if batch.action.anonymises and not batch.action.columns:
             raise StoreDenied("rows cannot be anonymised without columns")
         if goes_with_kin(batch.scope):
+            self._pace.rows()
             yield from Together(self, batch).dispose()
             return
-        fates = self._fates(batch)
-        reach("settled")
-        yield from settled_of(len(batch), fates)
+        if self._partitions.let_go(batch):
+            reach("settled")
+            yield from settled_of(len(batch), {})
+            return
+        done = 0
+        while done < len(batch):
+            part = range(done, min(done + self._pace.rows(), len(batch)))
+            began = time.monotonic()
+            fates = self._fates(batch.only(part))
+            self._pace.took(len(part), time.monotonic() - began)
+            reach("settled")
+            for s in settled_of(len(part), fates):
+                yield Settled([done + i for i in s.positions], s.outcome, s.code) if done else s
+            done = part.stop
+
+    def stretches(self, scope: Scope) -> Sequence[Stretch]:
+        return self._partitions.of(scope)
+
+    def close(self) -> None:
+        self._pace.close()
+        super().close()
 
     def _fates(self, batch: Batch) -> dict[int, Fate]:
         """What became of the positions that were not let go, after as many transactions as it takes."""
@@ -145,6 +171,7 @@ class SqlStore(SqlView):
             self.database.claim(layout.table.name)
             if self.is_stale(layout):
                 raise SchemaChanged
+            self._seen_fresh(layout)
             reach("claimed")
             yield
 

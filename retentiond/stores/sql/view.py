@@ -7,26 +7,32 @@ come or go elsewhere while a scan runs are met as they are when the scan gets th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from retentiond.core.anonymise import Strategy, Truncate
 from retentiond.core.item import Kin, Page
 from retentiond.core.period import EARLIEST
+from retentiond.core.policy import Action
 from retentiond.core.selector import Predicate
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
 from retentiond.errors import StoreDenied
 from retentiond.stores.sql.closure import goes_with_kin, kin_layouts, kin_scope
 from retentiond.stores.sql.database import Database, NoSuchValue
+from retentiond.stores.sql.grants import lacking
 from retentiond.stores.sql.keys import Parts, table_of
 from retentiond.stores.sql.kin import Families
 from retentiond.stores.sql.layout import laid_out
 from retentiond.stores.sql.masking import certainly_done
 from retentiond.stores.sql.reading import Found, Layout, answer_of, page_of
-from retentiond.stores.sql.spelling import Clause
+from retentiond.stores.sql.spelling import Clause, Column
 from retentiond.stores.sql.table import index_statement, leads_an_index
 
 _FETCH = 5 * PAGE
+_MOMENT = 0.5
 _NO_COLUMN = "it names a column that is not there"
 _NO_CONDITION = "it is no condition that the database understands"
 _ASKED = "retentiond asked"
@@ -41,6 +47,7 @@ class SqlView:
         self.database = database
         self._traits = Traits(atomic=True, batch=PAGE, notes=database.notes, clock=database.clock)
         self._layouts: dict[Any, Layout] = {}
+        self._fresh: tuple[Layout, float] | None = None
 
     @property
     def place(self) -> str:
@@ -63,7 +70,20 @@ class SqlView:
                 before += len(found.rows)
 
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
-        layout = self.layout(scope)
+        if self._is_fresh(self.layout(scope, checked=False)):
+            with suppress(StoreDenied):
+                return self._probed(scope, keys, self.layout(scope, checked=False))
+        return self._probed(scope, keys, self.layout(scope))
+
+    def _seen_fresh(self, layout: Layout) -> None:
+        """Says that a layout has just been compared with the schema."""
+        self._fresh = (layout, time.monotonic())
+
+    def _is_fresh(self, layout: Layout) -> bool:
+        """Whether it was compared a moment ago: what goes after each batch to look for its rows need not ask again."""
+        return self._fresh is not None and self._fresh[0] is layout and time.monotonic() - self._fresh[1] < _MOMENT
+
+    def _probed(self, scope: Scope, keys: Sequence[str], layout: Layout) -> Page:
         wanted = layout.keys.parts_of(keys)
         found = self.looked_up(layout, scope.predicates, wanted, self._as_of_now)
         page = answer_of(layout, found, keys, layout.order(found.rows, wanted))
@@ -148,6 +168,11 @@ class SqlView:
         if goes_with_kin(scope):
             found += _about_kin(self.database, layout, kin_layouts(self.layout, scope))
         return found
+
+    def lacking(self, scope: Scope, action: Action) -> Sequence[str]:
+        layout = self.layout(scope)
+        kin = list(kin_layouts(self.layout, scope).values()) if goes_with_kin(scope) else []
+        return list(lacking(self.database, layout, kin, action))
 
     def layout(self, scope: Scope, *, checked: bool = True) -> Layout:
         """How a scope's rows are read, from the schema as it is now (if `checked`); `StoreDenied` if they cannot be."""
@@ -279,9 +304,14 @@ def _left_done(layout: Layout, scope: Scope) -> Clause | None:
     """What is true of rows that need not be shown because they are done."""
     if not layout.masks or not scope.leave_done:
         return None
-    return certainly_done(
-        layout.statements.spelling, [(layout.statements.column(mask.name), mask.strategy) for mask in layout.masks]
-    )
+    column, spelled = layout.statements.column, layout.table.spelled
+    shown = [(_as_read(spelled[m.name], column(m.name), m.strategy), m.strategy) for m in layout.masks]
+    return certainly_done(layout.statements.spelling, shown)
+
+
+def _as_read(column: Column, name: str, strategy: Strategy) -> str:
+    """An address is cut short without its length; all else is compared as it is."""
+    return column.read.format(name) if isinstance(strategy, Truncate) else name
 
 
 def _about_kin(database: Database, own: Layout, kin: Mapping[str, Layout]) -> Iterator[str]:

@@ -1,0 +1,90 @@
+"""How many rows go at once, and when to wait: batches that take long become smaller, and replicas have to keep up.
+
+A transaction is to take about a second, so that others wait for its locks no longer than that. Before each one the
+replicas that the store names are asked how far they are behind; a replica that cannot be asked, or does not know,
+is behind. Nothing is locked meanwhile. Where waiting does not help, the store is unavailable, and what is left is
+for the next run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Event
+
+from retentiond.engine.ports import PAGE
+from retentiond.errors import RetentiondError, StoreUnavailable
+from retentiond.stores.sql.database import Database
+
+LEAST = 16
+LONG = 1.0
+"""Seconds that a transaction may take before the next one is made smaller."""
+PATIENCE = 60.0
+"""Seconds that a batch waits for replicas."""
+_BETWEEN = 1.0
+"""Seconds for which an answer of a replica counts."""
+
+
+class Replica:
+    """A further server that follows the one that is written to; it is asked over a connection of its own."""
+
+    def __init__(self, opened: Callable[[], Database]) -> None:
+        self._opened, self._database = opened, None
+
+    _database: Database | None
+
+    def lag(self) -> float | None:
+        """How many seconds it is behind; None where nobody knows."""
+        try:
+            if self._database is None:
+                self._database = self._opened()
+            with self._database.guard():
+                return self._database.lag()
+        except RetentiondError:
+            self.close()
+            return None
+
+    def close(self) -> None:
+        if self._database is not None:
+            with suppress(RetentiondError):
+                self._database.close()
+        self._database = None
+
+
+class Pace:
+    """The pace of one store. `most` is how many seconds a replica may be behind."""
+
+    def __init__(self, replicas: Sequence[Replica] = (), most: float = 0.0, patience: float = PATIENCE) -> None:
+        self._replicas, self._most, self._patience = replicas, most, patience
+        self._size, self._asked = PAGE, float("-inf")
+
+    def rows(self) -> int:
+        """Waits until the replicas have caught up; how many rows may go then."""
+        if self._replicas and time.monotonic() - self._asked >= _BETWEEN:
+            self._wait()
+            self._asked = time.monotonic()
+        return self._size
+
+    def took(self, rows: int, seconds: float) -> None:
+        """Says how long a transaction of so many rows took."""
+        if seconds > LONG:
+            self._size = min(max(LEAST, int(rows * LONG / seconds)), PAGE)
+        elif seconds < LONG / 2 and rows >= self._size:
+            self._size = min(2 * self._size, PAGE)
+
+    def close(self) -> None:
+        for replica in self._replicas:
+            replica.close()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + self._patience
+        while True:
+            lags = [replica.lag() for replica in self._replicas]
+            unknown = None in lags
+            if not unknown and all(lag is not None and lag <= self._most for lag in lags):
+                return
+            if time.monotonic() >= deadline:
+                what = "how far a replica is behind is not known" if unknown else "a replica is too far behind"
+                raise StoreUnavailable(what, why="nothing is let go meanwhile", do="look at `replicas`, and try again later")
+            Event().wait(min(_BETWEEN / 2, self._patience))
