@@ -1,5 +1,7 @@
 """docs/databases.md: the privileges that it names are enough to plan and to act, and no more than that, on both servers."""
 
+import json
+import os
 import re
 import textwrap
 from dataclasses import replace
@@ -58,11 +60,16 @@ def pbx(served, tmp_path):
     served.many("INSERT INTO callers VALUES (%s, %s, %s)", [(n, at, f"+44{n:08}") for n, at in enumerate(times, 1)])
     served.sql("INSERT INTO notes VALUES (1, 2)")
     yield Pbx(served, tmp_path)
-    for user in ("looker", "actor"):
+    for user in map(named, ("looker", "actor")):
         if served.kind == "postgres" and served.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{user}'"):
             served.sql(f"DROP OWNED BY {user}", f"DROP ROLE {user}")
         elif served.kind == "mariadb":
             served.sql(f"DROP USER IF EXISTS {user}")
+
+
+def named(user):
+    """An account of this process: those of others are on the same server."""
+    return f"{user}_{os.getpid()}"
 
 
 class Pbx(Shop):
@@ -74,7 +81,7 @@ class Pbx(Shop):
         self.category("trade", RULES)
 
     def let_in(self, user, kind):
-        text = GRANTS[f"{self.database.kind} {kind}"].replace("pbx.", f"{self.database.name}.")
+        text = GRANTS[f"{self.database.kind} {kind}"].replace("pbx.", f"{self.database.name}.").replace(user, named(user))
         self.database.sql(*filter(str.strip, text.split(";")))
         self.settings(text=self.configuration(user))
 
@@ -85,7 +92,7 @@ class Pbx(Shop):
             state: state
             policies: policies.d
             stores:
-              till: {{type: sql, url: "{self.database.as_user(user)}", zone: UTC, location: GB}}
+              till: {{type: sql, url: "{self.database.as_user(named(user))}", zone: UTC, location: GB}}
             audit: {{origin: audit.example.org/shop}}
             """)
 
@@ -96,9 +103,9 @@ class Pbx(Shop):
 def test_an_account_that_looks_plans_and_cannot_act(pbx):
     pbx.let_in("looker", "looking")
     if pbx.database.kind == "postgres":
-        pbx.database.sql("GRANT SELECT ON callers TO looker")
+        pbx.database.sql(f"GRANT SELECT ON callers TO {named('looker')}")
     else:
-        pbx.database.sql(f"GRANT SELECT ON {pbx.database.name}.callers TO looker")
+        pbx.database.sql(f"GRANT SELECT ON {pbx.database.name}.callers TO {named('looker')}")
     before = pbx.rows(), pbx.rows("notes"), pbx.rows("callers")
     pbx.told("check")
     plan = pbx.json("plan")
@@ -121,9 +128,42 @@ def test_an_account_that_acts_carries_out_what_was_planned_and_the_trail_verifie
     assert [0, 0] == [rule["due"] for rule in again["rules"]]
 
 
+def texts(value):
+    """Every text in a JSON answer."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts(inner)
+
+
+def grants(pbx):
+    """The statements that `check` would have somebody run, whether it could look at everything or not."""
+    found = re.findall(r"GRANT .*", "\n".join(texts(json.loads(pbx.told("--json", "check", code=None).out))))
+    return sorted({grant for line in found for grant in line.split("; ")})
+
+
+def test_check_names_the_grants_that_are_missing_and_no_more(pbx):
+    pbx.let_in("looker", "looking")
+    if pbx.database.kind == "mariadb":  # there, what an account may not read is not there
+        pbx.database.sql(f"GRANT SELECT ON {pbx.database.name}.callers TO {named('looker')}")
+    missing = grants(pbx)
+    assert 2 == len(missing), missing
+    pbx.database.sql(*missing)
+    assert [] == grants(pbx)
+    assert 78 == pbx.json("apply", pbx.json("plan")["plan"])["counts"]["disposed"]
+    refuses("looker", pbx)
+
+
 def test_an_account_that_acts_may_do_nothing_else(pbx):
     pbx.let_in("actor", "acting")
-    store = SqlType().act({"url": pbx.database.as_user("actor")})
+    assert [] == grants(pbx)
+    refuses("actor", pbx)
+    assert 60 == len(pbx.rows()) == len(pbx.rows("callers"))
+
+
+def refuses(user, pbx):
+    """What a rule does not need, the account cannot do."""
+    store = SqlType().act({"url": pbx.database.as_user(named(user))})
     try:
         for statement in NOT_ALLOWED:
             with pytest.raises(StoreDenied), store.database.write():
@@ -132,7 +172,6 @@ def test_an_account_that_acts_may_do_nothing_else(pbx):
             list(store.scan(scope("others")))
     finally:
         store.close()
-    assert 60 == len(pbx.rows()) == len(pbx.rows("callers"))
 
 
 @pytest.mark.parametrize("minutes", [-2, 2])

@@ -23,6 +23,8 @@ from retentiond.stores.sql.database import Database, ForeignKey
 from retentiond.stores.sql.keys import Kind
 from retentiond.stores.sql.spelling import Column, Spelling, fold
 
+_LOSING = ("SET NULL", "SET DEFAULT")
+
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
@@ -36,7 +38,10 @@ class KeyColumn:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Columns of a table whose values refer to rows of the rule's table, by some of its columns. `source` is its SQL."""
+    """Columns of a table whose values refer to rows of the rule's table, by some of its columns. `source` is its SQL.
+
+    `loses`: the database would keep the row that refers, and take its reference away.
+    """
 
     source: str
     table: str
@@ -44,6 +49,7 @@ class Reference:
     referred: tuple[str, ...]
     indexed: bool
     itself: bool
+    loses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,8 @@ def _reference(database: Database, table: str, key: ForeignKey) -> Reference:
     referred = [_found(name, columns, "referred column") for name in key.referred or primary]
     if len(key.columns) != len(referred):
         raise StoreDenied(f"a foreign key of {key.table} does not match the key of {table}", do="correct the schema")
-    return Reference(key.source, key.table, tuple(key.columns), tuple(referred), key.indexed, key.itself)
+    loses = key.on_delete in _LOSING
+    return Reference(key.source, key.table, tuple(key.columns), tuple(referred), key.indexed, key.itself, loses)
 
 
 def _follows(database: Database, selection: TableSelection, key: ForeignKey) -> bool:
@@ -175,7 +182,7 @@ def _follows(database: Database, selection: TableSelection, key: ForeignKey) -> 
     if children == "forbid" or _is_among(database, key.table, selection.apart):
         return False
     named = children != "reflect" and _is_among(database, key.table, children)
-    if not named and (children != "reflect" or key.on_delete in ("SET NULL", "SET DEFAULT")):
+    if not named and (children != "reflect" or key.on_delete in _LOSING):
         return False
     try:
         _key(database, _table_name(database, key.table), database.columns(key.table), ())

@@ -323,7 +323,7 @@ def _about_kin(database: Database, own: Layout, kin: Mapping[str, Layout]) -> It
             if not reference.indexed:
                 statement = index_statement(spelling, reference.source, reference.columns)
                 yield f"a foreign key of {reference.table} to {table.name} has no index: {statement}"
-        for name in sorted({reference.table for reference in table.references}):
+        for name in sorted({reference.table for reference in table.references if not reference.loses}):
             yield f"rows of {name} keep the rows of {table.name} that they refer to: see `children`"
     with database.guard():
         for name in kin.keys() - {own.table.name}:
@@ -342,6 +342,11 @@ def _warnings(database: Database, layout: Layout) -> Iterator[str]:
             if not reference.indexed:
                 statement = index_statement(spelling, reference.source, reference.columns)
                 yield f"a foreign key of {reference.table} to {table.name} has no index: {statement}"
+        for name in sorted({reference.table for reference in table.references if reference.loses}):
+            yield (
+                f"rows of {name} would stay and lose their reference to {table.name} (ON DELETE SET NULL or SET DEFAULT), so they"
+                f" keep what they refer to: name {name} in `children`, or give it a rule of its own"
+            )
         for trigger in database.triggers(table.name):
             yield f"the trigger {trigger} runs on {table.name}: what it does to other tables is in no plan"
             if layout.masks:
