@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ def _in_words(entry: dict[str, Any]) -> str:
 
 
 def _brief(value: object) -> str:
-    if isinstance(value, str) and len(value) >= 32:
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{32,64}", value):
         return value[: 12 if len(value) == 64 else 8] + "…"
     if isinstance(value, int):
         return f"{value:,}" if value >= 10_000 else str(value)

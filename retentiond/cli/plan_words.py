@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retentiond.cli.desk import say
 from retentiond.cli.render import minute, sentence, short, size, table
 from retentiond.core.generations import KINDS
+from retentiond.core.ladder import WAITS
 from retentiond.core.limits import UNPASSABLE, passing_line, words
 from retentiond.core.plan import Header
 
@@ -66,6 +67,8 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> None:
     for r in rows:
         if r.get("overdue_staying"):
             sentence(f"  overdue: {r['category']}/{r['rule']}: {r['overdue_staying']:,} of them stay all the same")
+    if any(one["why"] == WAITS for r in rows for one in r.get("reasons", {}).get("kept", ())):
+        say("  What waits for review waits for a person: retentiond review list")
     for r in rows:
         if r.get("children"):
             sentence(f"  family: {r['category']}/{r['rule']}: of what is due, {r['children']:,} go with other rows, before them")

@@ -41,6 +41,7 @@ def explained(shop, key, store="desk"):
 
 
 def test_what_is_due_waits_and_nothing_goes_by_itself(desk):
+    assert "retentiond review list" in desk.told("plan").out
     letters = desk.rule("letters")
     assert (letters["action"], letters["due"], letters["kept"], letters["waiting"]) == ("review", 0, 5, 2)
     assert desk.json("apply", desk.plan())["counts"]["disposed"] == 0
