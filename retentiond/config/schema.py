@@ -140,6 +140,7 @@ class FilesStoreShape(Shape):
     type: Literal["files"] = Field(description="The kind of store.", examples=["files"])
     path: Text = Field(description="The root of the tree; no link, and not the root of a system.", examples=["/srv/desk"])
     location: Text = Field(description="The country in which the data lies.", examples=["GB"])
+    quiet: Text = Field("", description="What has changed less than so long ago stays, in doubt.", examples=["10 minutes"])
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
 
 

@@ -4,17 +4,20 @@
       desk: {type: files, path: /srv/desk, location: GB}
 
 The rooms, from the ground up: `tree` (an open root and the ways below it), `claims` (reading what
-a cut-short disposal left), `columns` and `paths` (pages and keys), `view` (looking); and apart
-from those `claiming` and `store` (letting go), which are loaded only to act.
+a cut-short disposal left), `columns` (a status), `parts` (by directories), `content` (bytes), `view` (looking); and apart
+from those `claiming`, `taking` and `store` (letting go, taking in), which are loaded only to act.
 
-A revision is `inode:size:mtime_ns`. There is no test for files that are still being written
-beside that comparison: a category whose clock starts when a file was last modified has one.
+A revision is `inode:size:mtime_ns`. What is still being written is told by that comparison, by a clock that
+starts when a file was last modified, and where neither will do by `quiet`: what has changed less than so long
+ago is in doubt, and stays.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from retentiond.stores.files.view import FilesView
@@ -22,12 +25,13 @@ from retentiond.stores.files.view import FilesView
 if TYPE_CHECKING:
     from retentiond.stores.files.store import FilesStore
 
-_OPTIONS = ("path", "location", "site", "zone")
+_OPTIONS = ("path", "quiet", "location", "site", "zone")
+_QUIET = re.compile(r"([1-9][0-9]{0,5}) (second|minute|hour)s?")
 _ROOTS = ("/", "/proc", "/sys", "/dev", "/run")
 
 
 class FilesType:
-    """The kind of store that keeps files in a tree. Its one option of its own is `path`, absolute."""
+    """The kind of store that keeps files in a tree. Options of its own: `path`, absolute, and `quiet`, such as `10 minutes`."""
 
     name = "files"
 
@@ -43,13 +47,21 @@ class FilesType:
             yield "path", "the path of the root is absolute"
         elif os.path.normpath(path) in _ROOTS:
             yield "path", "the root of a system is no store"
+        if options.get("quiet") is not None and _quiet(options["quiet"]) is None:
+            yield "quiet", "is no time: write `30 seconds`, `10 minutes` or `1 hour`"
 
     def look(self, options: Mapping[str, Any]) -> FilesView:
         """Opens a tree for looking; `StoreUnavailable` if it is missing, `StoreDenied` if it is a link or may not be read."""
-        return FilesView(options["path"])
+        return FilesView(options["path"], _quiet(options.get("quiet")) or timedelta(0))
 
     def act(self, options: Mapping[str, Any]) -> FilesStore:
         """Opens a tree for disposal; errors as in `look`."""
         from retentiond.stores.files.store import FilesStore
 
-        return FilesStore(options["path"])
+        return FilesStore(options["path"], _quiet(options.get("quiet")) or timedelta(0))
+
+
+def _quiet(value: Any) -> timedelta | None:
+    """So many seconds, minutes or hours; None for anything else."""
+    found = _QUIET.fullmatch(value.strip()) if isinstance(value, str) else None
+    return timedelta(**{f"{found[2]}s": int(found[1])}) if found else None

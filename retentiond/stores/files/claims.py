@@ -60,6 +60,12 @@ def names_in(fd: int, asked: int) -> frozenset[str] | None:
         return names if next(entries, None) is None else None
 
 
+def sign_of(fd: int) -> tuple[int, int, int]:
+    """What changes whenever a name comes into an open directory or leaves it."""
+    status = os.fstat(fd)
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
 def same_file(one: os.stat_result | None, other: os.stat_result | None) -> bool:
     """Whether two names are those of one file."""
     return one is not None and other is not None and (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.engine.ports import Batch, Deposit, Scope
@@ -19,6 +20,7 @@ from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.columns import floor_of, pattern_of
 from retentiond.stores.fates import Fates, held_in, sorted_out
 from retentiond.stores.files.claiming import code_of, let_go, put_back
+from retentiond.stores.files.claims import sign_of
 from retentiond.stores.files.taking import take
 from retentiond.stores.files.tree import is_absent, is_denied, refusal
 from retentiond.stores.files.view import FilesView
@@ -32,8 +34,8 @@ class FilesStore(FilesView):
     could be a fact there.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, quiet: timedelta = timedelta(0)) -> None:
+        super().__init__(path, quiet)
         try:
             os.fsync(self._tree.fd)
         except OSError as error:
@@ -84,15 +86,12 @@ class FilesStore(FilesView):
             yield from spared.settled()
             if not left:
                 continue
-            self._forget()
             try:
                 fates = self._let_go(parent, left, batch.revisions, mounts)
                 if floor is not None and fates.any_disposed():
                     self._remove_empty(parent, floor)
             except OSError as error:
                 raise StoreUnavailable("a disposal could not be made durable", why=code_of(error), key=parent) from error
-            finally:
-                self._forget()
             yield from fates.settled()
 
     def _let_go(self, parent: str, steps: Sequence[Step], revisions: Sequence[str], mounts: frozenset[str]) -> Fates:
@@ -106,7 +105,12 @@ class FilesStore(FilesView):
                 fates.settle_all(steps, Outcome.FAILED, code_of(error))
             return fates
         try:
-            return let_go(self._tree, fd, steps, revisions)
+            has_no_claim = self._known == (sign_of(fd), {})
+            self._forget()
+            fates = let_go(self._tree, fd, steps, revisions)
+            if has_no_claim and all(s.outcome in (Outcome.DISPOSED, Outcome.GONE) for s in fates.settled()):
+                self._known = (sign_of(fd), {})  # else each batch of a long directory would read all of it again
+            return fates
         finally:
             os.close(fd)
 

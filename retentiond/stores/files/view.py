@@ -13,25 +13,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 
 from retentiond.core.item import Page
 from retentiond.core.pattern import PathPattern
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
-from retentiond.stores.columns import SHADOWED, Columns, Match, pattern_of, waiting_window
-from retentiond.stores.files.claims import claimed, is_file, is_single, look, names_in, same_file
-from retentiond.stores.files.columns import READING
+from retentiond.stores.columns import SHADOWED, Columns, Match, Reading, pattern_of, waiting_window
+from retentiond.stores.files.claims import claimed, is_file, is_single, look, names_in, same_file, sign_of
+from retentiond.stores.files.columns import reading_of
 from retentiond.stores.files.content import edges_of, pieces_of
+from retentiond.stores.files.parts import Part
 from retentiond.stores.files.tree import Tree, Way, is_absent, is_barred, refusal
 from retentiond.stores.paths import RESERVED, Step, by_directory
 
 _NOTHING_WAITS = (0, 0)
+_DEEPEST = 6
 
 
 class FilesView:
     """An open handle on a tree of files that only looks; it belongs to the thread that opened it."""
 
-    def __init__(self, path: str) -> None:
-        self._tree = Tree(path)
+    def __init__(self, path: str, quiet: timedelta = timedelta(0)) -> None:
+        self._tree, self._quiet = Tree(path), quiet
         self._known: tuple[object, Mapping[str, os.stat_result]] = (None, {})
 
     @property
@@ -49,12 +53,17 @@ class FilesView:
 
     def scan(self, scope: Scope) -> Iterator[Page]:
         """Every file of the scope, once. `ValueError` for a scope that files do not have, before anything is read."""
-        return self._scan(_Sieve(scope, pattern_of(scope)))
+        return self._scan(self._sieve(scope))
+
+    def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
+        """By directories, of the first depth at which there are enough of them."""
+        depth = self._depth(scope, wanted)
+        return [replace(scope, part=str(Part(depth, i, wanted))) for i in range(wanted)] if depth else [scope]
 
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         """These files as they are now. What is no key of a file here (`../x`, a claim directory) is absent."""
         pattern = pattern_of(scope)
-        columns = Columns(scope, pattern, READING)
+        columns = Columns(scope, pattern, reading_of(scope, self._quiet))
         columns.expect(len(keys))
         mounts = self._tree.mounts_inside()
         try:
@@ -70,7 +79,7 @@ class FilesView:
 
     def samples(self, scope: Scope, count: int = 5) -> Sequence[str]:
         """The first few keys that a scan meets."""
-        with closing(self._scan(_Sieve(scope, pattern_of(scope)))) as pages:
+        with closing(self._scan(self._sieve(scope))) as pages:
             return next((page.keys[:count] for page in pages if len(page)), ())
 
     def warnings(self, scope: Scope) -> Sequence[str]:
@@ -89,6 +98,38 @@ class FilesView:
 
     def close(self) -> None:
         self._tree.close()
+
+    def _sieve(self, scope: Scope) -> _Sieve:
+        return _Sieve(scope, pattern_of(scope), reading_of(scope, self._quiet))
+
+    def _depth(self, scope: Scope, wanted: int) -> int:
+        """After how many segments there are enough directories to tell parts apart; 0 where there is but one."""
+        pattern, mounts = pattern_of(scope), self._tree.mounts_inside()
+        level, depth = [""], 0
+        while len(level) < wanted and depth < _DEEPEST:
+            below = [name for directory in level for name in self._below(directory, pattern, mounts)]
+            if not below:
+                break
+            level, depth = below, depth + 1
+        return depth if len(level) > 1 else 0
+
+    def _below(self, directory: str, pattern: PathPattern, mounts: frozenset[str]) -> list[str]:
+        """The subdirectories of a directory that may hold items."""
+        prefix = directory and directory + "/"
+        try:
+            fd = self._tree.open(directory, mounts)
+        except OSError as error:
+            if is_absent(error) or is_barred(error):
+                return []
+            raise refusal(error, directory) from error
+        try:
+            with os.scandir(fd) as entries:
+                found = [prefix + e.name for e in entries if e.name[:12] != RESERVED and e.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            raise refusal(error, directory) from error
+        finally:
+            os.close(fd)
+        return [path for path in found if pattern.below(path) != "none"]
 
     def _scan(self, sieve: _Sieve) -> Generator[Page, None, None]:
         way = Way(self._tree)
@@ -112,7 +153,8 @@ class FilesView:
         """Pages as they fill; in the end the subdirectories that may hold items."""
         fd, parent = way.fd, way.path
         prefix = parent and parent + "/"
-        claims = dict(claimed(self._tree, fd))
+        mine = sieve.part is None or sieve.part.has(parent)
+        claims = dict(claimed(self._tree, fd)) if mine else {}
         mounts = sieve.mounts
         low, high = sieve.window
         match, columns = sieve.matcher(parent), sieve.columns
@@ -123,6 +165,8 @@ class FilesView:
                 if name[:12] == RESERVED or (mounts and prefix + name in mounts):
                     continue
                 if entry.is_file(follow_symlinks=False):
+                    if not mine:
+                        continue
                     raw = prefix + name
                     found: Match = None
                     if match is not None and (found := match(raw)) is None:
@@ -138,7 +182,7 @@ class FilesView:
                     columns.add(raw, status, found, doubt)
                     if len(columns.raws) >= PAGE:
                         yield sieve.page()
-                elif entry.is_dir(follow_symlinks=False) and sieve.pattern.below(prefix + name) != "none":
+                elif entry.is_dir(follow_symlinks=False) and sieve.enters(prefix + name):
                     below.append(name)
         yield from self._read_claims(prefix, claims, sieve)
         return below
@@ -186,8 +230,7 @@ class FilesView:
         """
         if self._tree.has_no_subdirectory(fd):
             return {}
-        status = os.fstat(fd)
-        sign = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+        sign = sign_of(fd)
         if self._known[0] != sign:
             self._known = (sign, claimed(self._tree, fd))
         return self._known[1]
@@ -196,9 +239,9 @@ class FilesView:
 class _Sieve:
     """What one scan is looking for, and what it has in hand."""
 
-    def __init__(self, scope: Scope, pattern: PathPattern) -> None:
-        self.pattern = pattern
-        self.columns = Columns(scope, pattern, READING)
+    def __init__(self, scope: Scope, pattern: PathPattern, reading: Reading[os.stat_result]) -> None:
+        self.pattern, self.part = pattern, Part.read(scope.part) if scope.part else None
+        self.columns = Columns(scope, pattern, reading)
         low, high = waiting_window(scope) or _NOTHING_WAITS
         self.window = low * 1000, high * 1000  # files keep nanoseconds
         self.mounts: frozenset[str] = frozenset()
@@ -207,6 +250,10 @@ class _Sieve:
     def matcher(self, directory: str) -> Callable[[str], Match] | None:
         """What tells the items of a directory from its other files; None where every file is one."""
         return None if self.pattern.below(directory) == "all" else self.pattern.match
+
+    def enters(self, directory: str) -> bool:
+        """Whether a directory may hold items, or lead to them."""
+        return self.pattern.below(directory) != "none" and (self.part is None or self.part.reaches(directory))
 
     def page(self) -> Page:
         """A page of what is in hand."""
