@@ -147,6 +147,18 @@ class Occupied(RetentiondError):
     code = "occupied"
 
 
+class NotSealed(RetentiondError):
+    """The process that encrypts has failed."""
+
+    code = "not-encrypted"
+
+
+class NotOpened(RetentiondError):
+    """The archive cannot be brought back."""
+
+    code = "not-restored"
+
+
 class StateUnavailable(RetentiondError):
     """The state cannot be written, and without evidence nothing is destroyed."""
 

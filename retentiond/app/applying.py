@@ -9,12 +9,16 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
+from retentiond.app.copying import make_copies
 from retentiond.app.gathering import whole_families, whole_stretches
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import with_reviews
+from retentiond.app.letting_go import Vaults, letting_go
 from retentiond.app.recovery import recover
+from retentiond.app.requiring import acted_on
 from retentiond.app.trail import publish
+from retentiond.archive.copying import Made
 from retentiond.core.ladder import Bench
 from retentiond.core.limits import UNPASSABLE, refuse
 from retentiond.core.plan import SHORTEST_NAME
@@ -64,6 +68,7 @@ class Applied:
     refused: PlanRefused | None = None
     down: dict[str, RetentiondError] = field(default_factory=dict)
     stopped: str | None = None
+    copies: Made = field(default_factory=Made)
 
 
 def apply_plan(
@@ -89,8 +94,11 @@ def apply_plan(
             house.plans.note_refusal(plan.name, error.code)
             raise
         allowance = "over-limits" if over_limits else allowed_by
-        applied = _run(house, plan, allowed, allowance, _watching_clock(house, stop), progress)
-        applied.recovered, applied.refused = recovered, refused
+        stop = _watching_clock(house, stop)
+        copies = make_copies(house, house.categories(allowed), repair=True, stop=stop)
+        applied = _run(house, plan, allowed, allowance, stop, progress)
+        applied.recovered, applied.refused, applied.copies = recovered, refused, copies.made
+        applied.down |= copies.down
         return applied
 
 
@@ -168,6 +176,19 @@ def _where_planned(plan: PlanFile, name: str, store: Store) -> Store:
     return store
 
 
+def _opening(house: House, plan: PlanFile, vaults: Vaults) -> Callable[[str], Store]:
+    """How a run opens each of its stores, once."""
+    known: dict[str, Store] = {}
+
+    def opened(name: str) -> Store:
+        store = _store_of(house, plan, name)
+        if name not in known:
+            known[name] = letting_go(house, name, store, vaults)
+        return known[name]
+
+    return opened
+
+
 def _watching_clock(house: House, stop: Stop) -> Stop:
     """Stops for what the caller says, for the stop file, and when the clock jumps in the middle of a run."""
     kept = stored(house.clock())
@@ -193,17 +214,18 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     run = house.runs.begin(plan.name, allowance, allowed)
     publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
-    kept, lane = partial(_store_of, house, plan), partial(_lane_of, house, plan)
-    executor = Executor(kept, lane, journal, Happenings(house), house.holds.current, stop)
+    vaults, lane = Vaults(house), partial(_lane_of, house, plan)
+    executor = Executor(_opening(house, plan, vaults), lane, journal, Happenings(house), house.holds.current, stop)
     applied = Applied(plan.name, run)
     by_rule: Counter[tuple[str, str]] = Counter()
     done = house.runs.done(plan.name)
     settled = 0
     progress(settled, plan.header.total)  # from here on, something may be let go
-    for result in executor.run(works(house, plan, set(allowed), done)):
-        settled += len(result.work.batch)
-        _count(applied, result, by_rule)
-        progress(settled, plan.header.total)
+    with vaults:
+        for result in executor.run(works(house, plan, set(allowed), done)):
+            settled += len(result.work.batch)
+            _count(applied, result, by_rule)
+            progress(settled, plan.header.total)
     applied.stopped, applied.down = executor.stopped, executor.down
     house.memory.disposed(plan.name, by_rule)
     unfinished = applied.stopped or applied.down or len(allowed) < len(plan.header.categories)
@@ -255,7 +277,7 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
 def _stretches(house: House, category: str, name: str) -> Sequence[Stretch]:
     """What the store of a rule could let go in one act; nothing where the rule judges its items together."""
     rule = bench_of(house, category, name).rule
-    if rule.generations is not None or not rule.action.destroys or rule.action.anonymises:
+    if rule.generations is not None or rule.action.kind != "delete":
         return ()
     try:
         store = house.store(rule.store)
@@ -278,6 +300,7 @@ def second_look(house: House, category: str, rule: Rule) -> SecondLook:
 
     def look(view: View) -> Together:
         bench = bench_for(book.categories[category], rule, book.zone, house.now, house.holds.current().holds)
+        view = acted_on(house, category, rule, view)
         pages = scan(view, scope_for(bench, everything=True), partial(house.open_view, rule.store))
         return together(pages, with_reviews(house, bench), events, acting=True)
 

@@ -41,7 +41,7 @@ def plan_approved(house: House, names: Sequence[str], progress: Progress = silen
     Where a person is wanted, and a plan with steps of these very rules still waits for one, it is that
     plan and not another.
     """
-    wanting = [(category, state) for category in house.categories(names) if (state := _wants(house, category))]
+    wanting = [(category, state) for category in house.categories(names) if (state := wants(house, category))]
     waiting = waiting_plan(house, names) if wanting else None
     compare = any(state == "changed" for _, state in wanting)
     planned = Planned(waiting) if waiting is not None else make_plan(house, names, compare=compare, progress=progress)
@@ -66,12 +66,12 @@ def waiting_plan(house: House, names: Sequence[str]) -> Header | None:
 def require_approved(house: House, names: Sequence[str]) -> None:
     """`NotApproved` unless each category may be carried out as it stands, without a person."""
     for category in house.categories(names):
-        state = _wants(house, category)
+        state = wants(house, category)
         if state is not None:
             raise _refusal(category, _WHY[state])
 
 
-def _wants(house: House, category: Category) -> ApprovalState | None:
+def wants(house: House, category: Category) -> ApprovalState | None:
     """Why a category wants a person before it is carried out; None where it does not."""
     state = approval_of(house, house.memory, category)
     return state if state in _WHY else None

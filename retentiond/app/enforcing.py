@@ -19,9 +19,11 @@ from datetime import datetime
 
 from retentiond.app import planning
 from retentiond.app.applying import Applied, Progress, apply_plan, silent
-from retentiond.app.approving import approval_of, plan_approved, require_approved, waiting_plan
+from retentiond.app.approving import approval_of, plan_approved, require_approved, waiting_plan, wants
+from retentiond.app.copying import Copies, make_copies
 from retentiond.app.house import House
 from retentiond.app.recovery import recover
+from retentiond.archive.copying import Made
 from retentiond.core.ladder import VERDICTS
 from retentiond.core.limits import refuse
 from retentiond.core.plan import Header
@@ -83,10 +85,10 @@ def enforce(
     """
     attempt = _Attempt(house, [category.name for category in house.categories(names)])
     try:
-        plan = attempt.named_plan(over_limits) if over_limits else attempt.new_plan(watch)
+        plan = attempt.named_plan(over_limits) if over_limits else attempt.new_plan(watch, stop)
         idle = not plan.header.total and not house.runs.open_intents()
         applied = (
-            attempt.nothing(plan)
+            attempt.nothing(plan, stop)
             if idle
             else attempt.carry_out(plan, over_limits=over_limits, stop=stop, progress=progress, patience=patience)
         )
@@ -98,6 +100,7 @@ def enforce(
         raise
     looks = attempt.note()
     applied.down |= attempt.unseen
+    applied.copies.add(attempt.copies)
     return Enforced(applied, looks)
 
 
@@ -119,6 +122,7 @@ class _Attempt:
         self.applied: Applied | None = None
         self.unseen: dict[str, RetentiondError] = {}
         self.earlier: Header | None = None
+        self.copies = Made()
 
     def named_plan(self, over_limits: str) -> PlanFile:
         """The plan that a person names to pass its limits."""
@@ -135,9 +139,21 @@ class _Attempt:
             with suppress(Locked), self.house.locked("execute", "recovering what was cut short"):
                 recover(self.house)
 
-    def new_plan(self, watch: planning.Progress) -> PlanFile:
-        """A plan made now, or the one that waits for a person already; `NotApproved` where it needs one."""
+    def copy(self, stop: Stop, *, repair: bool) -> Copies:
+        """The copies that approved categories want, made as long as nobody else is at work."""
+        approved = [c for c in self.house.categories(self.names) if not wants(self.house, c)]
+        if any(rule.copied_to for category in approved for rule in category.rules):
+            with suppress(Locked), self.house.locked("execute", "copying"):
+                return make_copies(self.house, approved, repair=repair, stop=stop)
+        return Copies()
+
+    def new_plan(self, watch: planning.Progress, stop: Stop) -> PlanFile:
+        """A plan made now, or the one that waits for a person already; `NotApproved` where it needs one.
+
+        What has no copy yet where its rule wants one gets it first; what has lost it is a violation of this plan.
+        """
         self.mend()
+        self.copies = self.copy(stop, repair=False).made
         earlier = waiting_plan(self.house, self.names)
         self.earlier = earlier if earlier is not None and earlier.blocked() else None
         planned, refusal = plan_approved(self.house, self.names, watch)
@@ -146,10 +162,11 @@ class _Attempt:
             raise refusal
         return self.house.plans.find(planned.name)
 
-    def nothing(self, plan: PlanFile) -> Applied:
-        """Nothing is due; by a clock that is not trusted, that is not known."""
+    def nothing(self, plan: PlanFile, stop: Stop) -> Applied:
+        """Nothing is due; by a clock that is not trusted, that is not known. Copies are repaired all the same."""
         self.house.ledger.refuse_stepped_clock()
-        self.applied = Applied(plan.name)
+        copies = self.copy(stop, repair=True)
+        self.applied = Applied(plan.name, copies=copies.made, down=copies.down)
         return self.applied
 
     def carry_out(

@@ -9,6 +9,7 @@ from datetime import datetime
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import ready
+from retentiond.app.requiring import seen_by
 from retentiond.core.item import Page
 from retentiond.core.ladder import Bench, Judgement, climb, judge
 from retentiond.core.policy import Category, Rule
@@ -63,7 +64,7 @@ def _unseen(category: Category, rule: Rule, error: StoreDenied) -> Explained:
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
     bench = ready(house, category, rule, house.now, house.registers().holds)
     scope = scope_for(bench, everything=True)
-    view, events = house.view(rule.store), Happenings(house)
+    view, events = seen_by(house, category.name, rule), Happenings(house)
     page = view.probe(scope, [key])
     if page.revisions[0] is None:
         return Explained(category.name, rule.name, present=False, selected=False, verdict="absent", reason="it is not there")
@@ -82,7 +83,7 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
 
 def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:
     """What generations say about an item, which takes a look at all the others."""
-    whole = together(house.view(bench.rule.store).scan(scope), bench, Happenings(house), acting=False)
+    whole = together(seen_by(house, bench.category, bench.rule).scan(scope), bench, Happenings(house), acting=False)
     at = whole.find(page.keys[0])
     if at is None:
         raise StoreUnavailable("the item changed while it was looked at", do="try again")

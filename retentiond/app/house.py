@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from retentiond.config.settings import State
     from retentiond.ledger.alarms import AlarmRegister
     from retentiond.ledger.anchors import AnchorRegister
+    from retentiond.ledger.copies import CopyRegister
     from retentiond.ledger.database import Database
+    from retentiond.ledger.inspections import InspectionRegister
     from retentiond.ledger.journal import Runs
     from retentiond.ledger.ledger import Ledger
     from retentiond.ledger.locks import LockName
@@ -214,6 +216,18 @@ class House:
         from retentiond.ledger.reviews import ReviewRegister
 
         return ReviewRegister(self.ledger)
+
+    @cached_property
+    def copies(self) -> CopyRegister:
+        from retentiond.ledger.copies import CopyRegister
+
+        return CopyRegister(self.ledger)
+
+    @cached_property
+    def inspections(self) -> InspectionRegister:
+        from retentiond.ledger.inspections import InspectionRegister
+
+        return InspectionRegister(self.ledger)
 
     @cached_property
     def reference_keys(self) -> ReferenceKeys:

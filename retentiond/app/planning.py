@@ -11,6 +11,7 @@ from functools import partial
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import as_it_was, ready
+from retentiond.app.requiring import seen_by
 from retentiond.app.telling import unevaluated
 from retentiond.core.limits import Past, Refusal, Tally, judge_limits, trips, words
 from retentiond.core.plan import Header, RuleCounts
@@ -84,7 +85,7 @@ class _Planner:
         self._limits(category, rule, surveyed)
 
     def _survey(self, category: Category, rule: Rule, writer: PlanWriter) -> Surveyed:
-        view = self.house.view(rule.store)
+        view = seen_by(self.house, category.name, rule)
         self.places[rule.store] = view.place
         bench = ready(self.house, category, rule, self.now, self.registers.holds)
         self.warnings += unevaluated(view, bench)

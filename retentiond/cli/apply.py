@@ -88,6 +88,7 @@ def as_json(applied: Applied, checkpoint: Checkpoint) -> dict[str, Any]:
         "counts": {name: applied.counts[name] for name in COUNTED},
         "recovered": {name: n for name, n in applied.recovered.items() if n},
         "verified": {"looked": applied.looked, "absent": applied.absent},
+        "copies": {"verified": applied.copies.copied, "bytes": applied.copies.bytes, "left": applied.copies.left},
         "stopped": applied.stopped,
         "checkpoint": {"size": checkpoint.size, "root": checkpoint.root},
     }
@@ -102,6 +103,9 @@ def tell(applied: Applied, checkpoint: Checkpoint, *, named: bool) -> None:
     if any(applied.recovered.values()):
         found = ", ".join(f"{n:,} {name}" for name, n in applied.recovered.items() if n)
         say(f"Recovered from a run that was cut short: {found}")
+    copies = applied.copies
+    if copies.copied or copies.left:
+        say(f"Copies: {copies.copied:,} made or found and verified, {copies.left:,} still without one")
     if applied.run is None and not named:
         say(f"Plan {short(applied.plan)}: nothing is due.")
     elif applied.run is None:

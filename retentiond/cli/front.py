@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "hold": ("hold:hold", "Place, release and list holds."),
     "event": ("event:event", "Record, withdraw and list events."),
     "review": ("review:review", "List what waits for a person; let it go, or put it off."),
+    "archive": ("archive:archive", "List archives and copies; bring archives back."),
     "audit": ("audit:audit", "Show, look up, verify and export the audit trail."),
     "clock": ("clock:clock", "Show whether the clock is trusted; accept a step of it."),
     "notify": ("notify:notify", "Tell people when something is wrong: notify test."),

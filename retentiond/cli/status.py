@@ -196,7 +196,7 @@ def _troubles(each: CategoryStanding) -> Iterator[str]:
     """What is wrong with a category, and what waits."""
     name = each.category
     if each.found["violations"]:
-        yield f"violation: {name}: {each.found['violations']:,} that must not exist{_as_of(each)}"
+        yield f"violation: {name}: {each.found['violations']:,} that must not exist, or not as they are{_as_of(each)}"
     if each.overdue:
         oldest = f", the oldest from {day(each.oldest_overdue)}" if each.oldest_overdue else ""
         yield f"overdue: {name}: {each.overdue:,}{oldest}{_as_of(each)}"

@@ -1,4 +1,4 @@
-"""What happens to what is due: a word, or `anonymise` with a strategy for each column.
+"""What happens to what is due: a word, `anonymise` with a strategy for each column, or `archive`.
 
 Guarantee: an action that compiles can be carried out on the kind of store that it is for, and
 anonymising takes neither the key, nor the start, nor the version from a row. What the schema of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from retentiond.config.not_yet import DO, NOT_YET, WHY
+from retentiond.config.copies import Here, archive_of
 from retentiond.config.reading import Part, kind_of, not_among, read
 from retentiond.config.shapes import ActionShape, StrategyShape
 from retentiond.config.suggest import listed, quoted
@@ -17,21 +17,28 @@ from retentiond.core.anonymise import Constant, Hash, Mask, Null, Strategy, Trun
 from retentiond.core.policy import Action, Selection, Start, TableSelection
 from retentiond.errors import Problem
 
-_KNOWN = ["delete", "review", "keep", "{anonymise: …}"]
+_KNOWN = ["delete", "review", "keep", "{anonymise: …}", "{archive: …}"]
 _STRATEGIES = ("hash", "truncate", "mask")
 _EXAMPLE = "{anonymise: {email: null, ip: {truncate: 24}}}"
 
 
-def action_of(part: Part | None, kind: str, found: list[Problem]) -> Action | None:
-    """The action of a rule on a store whose items are rows (`table`), files (`path`), or a plugin's own (`unknown`)."""
+def action_of(part: Part | None, kind: str, here: Here, *, demanded: bool = False) -> Action | None:
+    """The action of a rule on a store whose items are rows (`table`), files (`path`), or a plugin's own (`unknown`).
+
+    `demanded`: the rule requires that its items are encrypted.
+    """
+    found = here.found
     if part is None or part.data is None:
         return None
+    if isinstance(part.data, dict) and "archive" in part.data:
+        return _archive(part, here, demanded=demanded)
     if isinstance(part.data, dict):
         return _of_mapping(part, kind, found)
     if part.data in ("delete", "review", "keep"):
         return Action(cast("Literal['delete', 'review', 'keep']", part.data))
-    if isinstance(part.data, str) and part.data in NOT_YET["action"]:
-        found.append(part.problem(f"'{part.data}' is not in this version", WHY, DO))
+    if part.data == "archive":
+        do = "write for example {archive: {to: STORE, encrypt: [age1…]}}"
+        found.append(part.problem("'archive' needs its store", "it says where the copies go", do))
     elif part.data == "anonymise":
         found.append(
             part.problem(
@@ -57,6 +64,17 @@ def refuse_needed(action: Action, part: Part, selection: Selection, start: Start
         if name.lower() in needed:
             where = part.at("anonymise").at(name)
             found.append(where.problem_with_key(f"{quoted(name)} cannot be anonymised", needed[name.lower()], "leave it out"))
+
+
+def _archive(part: Part, here: Here, *, demanded: bool) -> Action | None:
+    shape = read(ActionShape, part, here.found)
+    if len(part.data) > 1:
+        here.found.append(part.problem("a rule has one action", f"this has {listed(part.data)}", "write two rules"))
+    piece = shape.piece("archive")
+    if piece is None or piece.data is None:
+        return None
+    found = archive_of(piece, here, demanded=demanded)
+    return Action("archive", archive=found) if found is not None and len(part.data) == 1 else None
 
 
 def _of_mapping(part: Part, kind: str, found: list[Problem]) -> Action | None:

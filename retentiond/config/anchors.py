@@ -12,8 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from retentiond.config.reading import Part, Shape, kind_of, read
-from retentiond.config.shapes import Text
+from retentiond.config.reading import Part, Shape, Text, kind_of, read
 from retentiond.config.stores import Declared
 from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.core.canonical import digest

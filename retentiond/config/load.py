@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from retentiond.config.category import Compiled, compile_category
+from retentiond.config.copies import unencrypted
 from retentiond.config.overlap import Placed, overlaps, told_apart
 from retentiond.config.places import absolute, shown
 from retentiond.config.reading import Part
@@ -66,6 +67,8 @@ def load(path: str, types: Mapping[str, StoreType]) -> Loaded:
     compiled = _categories(around, found, warnings)
     found += _duplicates(compiled)
     found += overlaps(_placed(compiled))
+    whole = {one.name: one for one in compiled if one.category}
+    found += unencrypted({n: one.category for n, one in whole.items() if one.category}, {n: one.part for n, one in whole.items()})
     if found or settings is None:
         raise ConfigurationError(_in_order(found, part.document.file))
     categories = told_apart({one.name: one.category for one in compiled if one.category})

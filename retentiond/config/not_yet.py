@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "rule": frozenset({"copy", "require", "link"}),
+    "rule": frozenset({"link"}),
     "path selection": frozenset({"tags", "versions", "uploads"}),
     "table selection": frozenset(),
     "start": frozenset({"metadata", "tag"}),
-    "action": frozenset({"archive"}),
     "store type": frozenset({"s3"}),
     "engine": frozenset({"dask"}),
 }

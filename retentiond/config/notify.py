@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
+from retentiond.config.notify_shapes import AppriseShape, MailShape, WebhookShape
 from retentiond.config.reading import Part, Reading, kind_of, read
 from retentiond.config.secrets import Secret, is_reference, reference, refuse_inline_password
-from retentiond.config.shapes import AppriseShape, MailShape, WebhookShape
 from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.config.words import Unreadable
 from retentiond.core.alarm import KINDS

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, PlainValidator, StringConstraints, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from retentiond.config.not_yet import DO, NOT_YET, WHY
@@ -21,6 +21,8 @@ from retentiond.config.suggest import did_you_mean, listed, meant, one_line, quo
 from retentiond.config.words import Unreadable
 from retentiond.core.entry import name as entry_name
 from retentiond.errors import Problem
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 
 
 class Shape(BaseModel):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from retentiond.config.actions import action_of, refuse_needed
+from retentiond.config.copies import Here, copy_of, requirement_of
 from retentiond.config.instead import captured, clock_of, forbid_of, generations_of
 from retentiond.config.mail import KEYS, MailFields, mail_of, means_everything
 from retentiond.config.not_yet import NOT_YET
@@ -69,7 +70,11 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
         bench.found.append(part.problem_with_key("'retention_period' is missing", why, do))
     minimum = _minimum(rule, bench.found)
     _refuse_children(rule, part, selection, bench.found)
-    action = action_of(rule.piece("action"), store.selects if store else "table", bench.found)
+    here = Here(store, bench.around.stores, bench.locations, pattern, bench.found, start is not None and start.kind != "event")
+    copied = copy_of(rule, here)
+    require = requirement_of(rule, here, copied)
+    demanded = require is not None and require.encrypted is not None
+    action = action_of(rule.piece("action"), store.selects if store else "table", here, demanded=demanded)
     subject = _subject(rule, pattern, bench.found)
     if action is not None and action.anonymises and selection and start:
         refuse_needed(action, rule.where("action"), selection, start, bench.found)
@@ -84,7 +89,7 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
     if len(bench.found) > before or not (selection and start and action and retention and deletion):
         return None
     cooling_off = rule.get("cooling_off") or bench.cooling_off
-    told = (minimum, subject, generations, forbid, cooling_off)
+    told = (minimum, subject, generations, forbid, cooling_off, copied, require)
     return Rule(name, rule.get("store"), selection, start, retention, deletion, action, *told)
 
 

@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from retentiond.config.anchors import CommandAnchorShape, StoreAnchorShape
-from retentiond.config.reading import Shape
+from retentiond.config.reading import Shape, Text
 from retentiond.config.reading import schema as of_shape
-from retentiond.config.shapes import Basis, CategoryShape, SettingsShape, Text
+from retentiond.config.shapes import Basis, CategoryShape, SettingsShape
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -7,19 +7,22 @@ read by their own shapes, so that a mistake in one hides none in its neighbours.
 
 from __future__ import annotations
 
-import re
+import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from retentiond.config.reading import Piece, Shape, schema, words
+from retentiond.config.copy_shapes import ArchiveShape, CopyShape, RequireShape
+from retentiond.config.notify_shapes import AppriseShape, MailShape, WebhookShape
+from retentiond.config.reading import Piece, Shape, Text, schema, words
 from retentiond.config.schedule import cron, schedule
-from retentiond.config.words import Unreadable, period, share, size
-from retentiond.core.alarm import Kind
+from retentiond.config.words import Unreadable, period, share, size, within
 from retentiond.core.anonymise import LONGEST_HASH, SHORTEST_HASH
 from retentiond.core.period import Period
 
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+warnings.filterwarnings("ignore", 'Field name "copy" in "RuleShape" shadows', UserWarning)
+"""A word of the language that is the name of an old method of pydantic's, which nobody here calls."""
+
 Texts = Annotated[list[Text], Field(min_length=1)]
 PeriodWords = Annotated[Period, *words(period, "3 months")]
 ScheduleWords = Annotated[Any, *words(schedule, "every 15 minutes")]
@@ -55,15 +58,6 @@ def _at_least_one(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Unreadable("this is no number of items", "it is a whole number of 1 or more", "write for example 5000")
     return value
-
-
-def _mail(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", value) and not re.search(r'[<>(),;:"]', value):
-        return value
-    raise Unreadable("this is no mail address", "it is written like dpo@example.org, in ASCII, without a name beside it")
-
-
-MailWords = Annotated[str, *words(_mail, "dpo@example.org")]
 
 
 class PromiseShape(Shape):
@@ -240,27 +234,20 @@ class ForbidShape(Shape):
 
 
 def _hash_length(value: Any) -> int:
-    return _within(value, SHORTEST_HASH, LONGEST_HASH, "the length of a hash", "16")
+    return within(value, SHORTEST_HASH, LONGEST_HASH, "the length of a hash", "16")
 
 
 def _kept(value: Any) -> int:
-    return _within(value, 0, 10_000, "how many characters stay", "2")
+    return within(value, 0, 10_000, "how many characters stay", "2")
 
 
 def _truncated(value: Any) -> int | str:
     if value in ("year", "month"):
         return str(value)
-    bits = _within(value, 1, 128, "how many bits stay, or year, or month", "24")
+    bits = within(value, 1, 128, "how many bits stay, or year, or month", "24")
     if bits in (32, 128):
         raise Unreadable("this keeps a whole address", f"an address has no more than {bits} bits", "write for example 24")
     return bits
-
-
-def _within(value: Any, least: int, most: int, what: str, example: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        why = f"it is {what}, a whole number from {least} to {most:,}"
-        raise Unreadable("this number cannot be used", why, f"write for example {example}")
-    return value
 
 
 class StrategyShape(Shape):
@@ -284,6 +271,9 @@ class ActionShape(Shape):
     """What happens to an item that is due; the actions with words of their own."""
 
     called: ClassVar[str] = "action"
+    archive: Annotated[ArchiveShape | None, Piece()] = Field(
+        None, description="Written to another store, verified there, and then deleted.", examples=[{"to": "vault"}]
+    )
     anonymise: Annotated[dict[str, str | int | StrategyShape | None], Piece()] = Field(
         default={},
         description="For each column what it becomes: a value, null, or a strategy.",
@@ -319,6 +309,11 @@ class RuleShape(Shape):
     )
     action: Annotated[Literal["delete", "review", "keep"] | ActionShape, Piece()] = Field(
         description="What happens to what is due.", examples=["delete"]
+    )
+    __annotations__["copy"] = Annotated[CopyShape | None, Piece()]
+    vars()["copy"] = Field(None, description="Where every item is copied to.", examples=[{"to": "offsite"}])  # a word of pydantic
+    require: Annotated[RequireShape | None, Piece()] = Field(
+        None, description="What has to be true of every item.", examples=[{"encrypted": "any"}]
     )
     cooling_off: PeriodWords | None = Field(
         None, description="How long items wait that a change of the rule has made due.", examples=["7 days"]
@@ -407,59 +402,8 @@ class AuditShape(Shape):
     )
 
 
-def _port(value: Any) -> int:
-    return _within(value, 1, 65_535, "a port", "587")
-
-
 def _periods(value: Any) -> int:
-    return _within(value, 1, 10_000, "how many periods of a schedule pass", "3")
-
-
-_ON = "Which kinds of alarm are told; default: all."
-_FOR_INSTANCE: list[Any] = [["failure", "overdue", "violation"]]
-
-
-class WebhookShape(Shape):
-    """Alarms as JSON to an address of the web."""
-
-    called: ClassVar[str] = "webhook"
-    webhook: Annotated[Any, Piece()] = Field(
-        description="The address, or a reference to a secret where it holds a token.", examples=[{"credential": "hook"}]
-    )
-    headers: Annotated[dict[str, Any], Piece()] = Field(
-        default={}, description="Further headers, by name.", examples=[{"Authorization": {"credential": "hook-token"}}]
-    )
-    secret: Annotated[Any, Piece()] = Field(None, description="Signs the body (HMAC).", examples=[{"credential": "hook-key"}])
-    on: Annotated[list[Kind], Field(min_length=1)] | None = Field(None, description=_ON, examples=_FOR_INSTANCE)
-
-
-class MailShape(Shape):
-    """Alarms as mail."""
-
-    called: ClassVar[str] = "mail address"
-    smtp: Text = Field(description="The mail server.", examples=["mail.example.org"])
-    port: Annotated[int, *words(_port, "587", "integer")] | None = Field(
-        None, description="Its port; default: 587, 465 with tls, 25 with none.", examples=[587]
-    )
-    security: Literal["starttls", "tls", "none"] = Field(
-        "starttls", description="How the way is encrypted.", examples=["starttls"]
-    )
-    user: Text = Field("", description="Who logs in.", examples=["retentiond"])
-    password: Annotated[Any, Piece()] = Field(None, description="The user's password.", examples=[{"credential": "smtp"}])
-    __annotations__["from"] = MailWords
-    vars()["from"] = Field(description="The sender.", examples=["retentiond@example.org"])  # a word of Python
-    to: Annotated[list[MailWords], Field(min_length=1)] = Field(description="Who is told.", examples=[["dpo@example.org"]])
-    on: Annotated[list[Kind], Field(min_length=1)] | None = Field(None, description=_ON, examples=_FOR_INSTANCE)
-
-
-class AppriseShape(Shape):
-    """Alarms by whatever apprise knows."""
-
-    called: ClassVar[str] = "apprise address"
-    apprise: Annotated[Any, Piece()] = Field(
-        description="Where to find the address in apprise's spelling.", examples=[{"credential": "chat"}]
-    )
-    on: Annotated[list[Kind], Field(min_length=1)] | None = Field(None, description=_ON, examples=_FOR_INSTANCE)
+    return within(value, 1, 10_000, "how many periods of a schedule pass", "3")
 
 
 class SettingsShape(Shape):

@@ -173,3 +173,11 @@ def longer_by(one: Period, other: Period) -> tuple[float, float]:
         (low + days + min(civil, 0)) * 1440 + minutes,
         (high + days + max(civil, 0)) * 1440 + minutes,
     )
+
+
+def within(value: object, least: int, most: int, what: str, example: str) -> int:
+    """A whole number between two bounds, both included; `Unreadable` for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        why = f"it is {what}, a whole number from {least} to {most:,}"
+        raise Unreadable("this number cannot be used", why, f"write for example {example}")
+    return value

@@ -97,6 +97,16 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
         "otherwise": _table(_OUTCOMES, positions),
         "why": _table(code, positions),
     },
+    "copies-verified": {
+        "purpose": _one_of("archive", "copy", "found", "manifest"),
+        "category": name,
+        "rule": name,
+        "store": name,
+        "destination": name,
+        "count": count,
+        "bytes": count,
+        "sha256": digest,
+    },
     "certificate": {
         "run": token,
         "plan": digest,

@@ -12,6 +12,8 @@ The rules (POLICY: `generations`):
 - `group_by` makes a line for each value of a field. As every rule keeps the newest, no line is ever
   left without an item. `set_by` joins the items of a group that have the same value: a set stands and
   falls together, and its start is the latest one of its members.
+- A set that lacks a member which more than half of the other sets of its group have, and two at least, is
+  undetermined too: half a backup is none. A member is known by its key, with the name of the set taken out of it.
 - What has no usable date (none, before 1980, in the future), no group, no set, or is in doubt for
   another reason is undetermined: never due, and it does not count, so that nothing goes because of it.
   One undetermined member makes its whole set undetermined.
@@ -23,6 +25,7 @@ Every keep has its reasons. Pure: the answer does not depend on the order of the
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -47,6 +50,7 @@ FUTURE = "its date is in the future"
 NO_GROUP = "nothing says which group it belongs to"
 NO_SET = "nothing says which set it belongs to"
 SET_IN_DOUBT = "another item of its set is undetermined"
+SET_LACKS = "its set lacks a member that most of the others have"
 NOT_KEPT = "no generation keeps it"
 """Why an item goes."""
 
@@ -196,14 +200,32 @@ class _Units:
             at = (start - _EPOCH) // _MICROSECOND
             if at > self.starts[unit]:
                 self.starts[unit], self.first[unit] = at, i
-        self._doubt_sets(doubtful)
+        self._doubt_sets(doubtful, SET_IN_DOUBT)
+        incomplete = self._incomplete() - doubtful
+        self._doubt_sets(incomplete, SET_LACKS)
+        doubtful |= incomplete
         for unit in range(len(self.names)):
             if unit not in doubtful:
                 self._into_line(unit, self.first[unit])
 
-    def _doubt_sets(self, doubtful: set[int]) -> None:
+    def _incomplete(self) -> set[int]:
+        """The sets that lack what more than half of the other sets of their group have."""
+        keys, sets = self.lineup.keys, self.lineup.sets
+        groups: dict[str | None, dict[int, set[int]]] = {}
+        for i, unit in enumerate(self.of):
+            if unit >= 0:
+                group = groups.setdefault(self.lineup.groups[i] if self._grouped else None, {})
+                group.setdefault(unit, set()).add(hash(keys[i].replace(sets[i] or "", "\0")))
+        found: set[int] = set()
+        for members in groups.values():
+            having = Counter(member for mine in members.values() for member in mine)
+            expected = {member for member, n in having.items() if n > 1 and 2 * n > len(members) - 1}
+            found |= {unit for unit, mine in members.items() if expected - mine}
+        return found
+
+    def _doubt_sets(self, doubtful: set[int], why: str) -> None:
         if doubtful:
-            joint = self._code(SET_IN_DOUBT)
+            joint = self._code(why)
             for i, unit in enumerate(self.of):
                 if unit in doubtful and not self.doubt[i]:
                     self.doubt[i] = joint

@@ -48,7 +48,9 @@ class Page:
     disposed of safely, `held` the hold whose predicate the store found true.
     `unseen` counts further items of the selection which are certainly waiting, so that the
     store did not show them. `done` are positions that are as the scope's columns would be made,
-    and `unseen_done` counts further such items that were not shown.
+    and `unseen_done` counts further such items that were not shown. Where the scope requires something of
+    its items, `breaches` says by a code what each breaks, `uncopied` why it may not go for want of a
+    verified copy elsewhere, and `assurance` counts the items by how well they are encrypted.
     """
 
     keys: Sequence[str]
@@ -62,6 +64,9 @@ class Page:
     unseen: int = 0
     done: frozenset[int] = frozenset()
     unseen_done: int = 0
+    breaches: Mapping[int, str] = field(default_factory=lambda: NOTHING)
+    uncopied: Mapping[int, str] = field(default_factory=lambda: NOTHING)
+    assurance: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
     def __len__(self) -> int:
         return len(self.keys)

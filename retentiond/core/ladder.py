@@ -1,9 +1,9 @@
 """Who wins: the whole of precedence as one table, first match wins.
 
-    hold → store's own lock → statutory minimum → cooling off → referred to → in doubt → review
-    → kept by rule → clock not started → due → default keep
+    hold → store's own lock → statutory minimum → cooling off → referred to → in doubt → without a copy
+    → review → kept by rule → clock not started → due → default keep
 
-The upper seven beat what is otherwise due, so they are asked only about that, and `held` and
+The upper eight beat what is otherwise due, so they are asked only about that, and `held` and
 `locked` count items that would go without them. Whatever no rung names stays.
 """
 
@@ -214,6 +214,12 @@ def _doubt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     return {i: doubts[i] for i in positions if i in doubts} if doubts else NOTHING
 
 
+def _uncopied(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    """What has no verified copy where its rule wants one."""
+    uncopied = look.page.uncopied
+    return {i: uncopied[i] for i in positions if i in uncopied} if uncopied else NOTHING
+
+
 def _review(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     """What a person has not let go, of what is otherwise due: of the rest there is nothing to decide."""
     bench = look.bench
@@ -304,6 +310,7 @@ LADDER: tuple[Rung, ...] = (
     Rung("cooling off", "waiting", _cooling, beats_due=True),
     Rung("referred to", "kept", _referred, beats_due=True),
     Rung("in doubt", "undetermined", _doubt, beats_due=True),
+    Rung("without a copy", "kept", _uncopied, beats_due=True),
     Rung(REVIEW, "kept", _review, beats_due=True),
     Rung(KEPT, "kept", _kept),
     Rung("clock not started", "undetermined", _not_started),

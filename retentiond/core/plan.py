@@ -36,7 +36,8 @@ class RuleCounts:
 
     `kept_by` counts the kept by each of the rule's own words (an item may count for several);
     `reasons` counts, by verdict, the words why items stay that are not merely waiting for their time;
-    `violations` are items that must not exist, whatever becomes of them. `children` are those of the
+    `violations` are items that must not exist, or not so, whatever becomes of them; `breaches` counts what of a
+    requirement they break, and `assurance` all items by how well they are encrypted. `children` are those of the
     due that go with another: they count in all columns about what is due, and were scanned, too.
     """
 
@@ -60,6 +61,8 @@ class RuleCounts:
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     violations: int = 0
     children: int = 0
+    breaches: dict[str, int] = field(default_factory=dict)
+    assurance: dict[str, int] = field(default_factory=dict)
 
     def count(self, verdict: str, items: int, reason: str = "") -> None:
         """Adds items to the column of a verdict, and to the count of a reason for it: the first few reasons by name."""
@@ -76,7 +79,8 @@ class RuleCounts:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["reasons"] = {v: [{"why": why, "items": n} for why, n in by.items()] for v, by in self.reasons.items()}
         plain |= {"oldest_staying": written(self.oldest_staying) if self.oldest_staying else None}
-        for name in ("overdue_staying", "oldest_staying", "kept_by", "reasons", "violations", "children"):
+        sparse = ("overdue_staying", "oldest_staying", "kept_by", "reasons", "violations", "children", "breaches", "assurance")
+        for name in sparse:
             if not plain[name]:
                 del plain[name]
         return plain | {"oldest": written(self.oldest) if self.oldest else None}
@@ -129,9 +133,11 @@ class Header:
 
     @property
     def violations(self) -> list[dict[str, Any]]:
-        """What the plan found that must not exist: category, rule, store and count."""
+        """What the plan found that must not exist, or not so: category, rule, store and count, and what it breaks."""
         names = ("category", "rule", "store")
-        return [{n: c[n] for n in names} | {"count": c["violations"]} for c in self.counts if c.get("violations")]
+        found = [c for c in self.counts if c.get("violations")]
+        why = [{"breaches": c["breaches"]} if c.get("breaches") else {} for c in found]
+        return [{n: c[n] for n in names} | {"count": c["violations"]} | b for c, b in zip(found, why, strict=True)]
 
     def blocked(self) -> set[str]:
         """The categories that a limit has refused."""

@@ -14,10 +14,12 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from retentiond.core.anonymise import Columns, Hash
+from retentiond.core.assurance import Encrypted
 from retentiond.core.canonical import digest
 from retentiond.core.forbid import Forbid
 from retentiond.core.generations import Generations
 from retentiond.core.item import NOTHING
+from retentiond.core.naming import fields_of
 from retentiond.core.period import Period
 
 StartKind = Literal["created", "modified", "column", "path", "metadata", "tag", "header", "event"]
@@ -97,14 +99,52 @@ class Minimum:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """Where an item goes before it is let go: a store, a path there, and who will be able to read it (age recipients).
+
+    `path` is a template (`core.naming`). Without recipients the copy is written as the item is.
+    """
+
+    to: str
+    path: str
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """A second store, in which every item of a rule has a verified copy before it may be let go; encrypted to recipients."""
+
+    to: str
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """That an item has so many verified copies in a store."""
+
+    store: str
+    at_least: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What has to be true of every item of a rule; one of which it is not is a violation."""
+
+    encrypted: Encrypted | None = None
+    copies: Copies | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """What happens to an item that is due. `keep` never disposes of anything; `anonymise` destroys what its columns hold.
 
-    `review` leaves an item alone until a person has let it go, and then it is deleted.
+    `review` leaves an item alone until a person has let it go, and then it is deleted. `archive` writes a copy elsewhere
+    first, and deletes once that is verified.
     """
 
-    kind: Literal["delete", "anonymise", "review", "keep"]
+    kind: Literal["delete", "anonymise", "archive", "review", "keep"]
     columns: Columns = ()
+    archive: Archive | None = None
 
     @property
     def keeps(self) -> bool:
@@ -113,8 +153,8 @@ class Action:
 
     @property
     def destroys(self) -> bool:
-        """Whether it can be carried out by a store; of `review` only its step can."""
-        return self.kind in ("delete", "anonymise")
+        """Whether a step of it is carried out without anybody being asked; of `review` only its step is."""
+        return self.kind in ("delete", "anonymise", "archive")
 
     @property
     def reviewed(self) -> bool:
@@ -167,7 +207,8 @@ class Rule:
 
     Where `generations` decide, or the rule forbids, the periods are for ever. A rule that forbids
     starts at the event that allows an item, and what has none is due. `cooling_off` is how long
-    items wait that a change of the rule has made due.
+    items wait that a change of the rule has made due. `copy` has copies made, `require` looks whether
+    what was promised is so.
     """
 
     name: str
@@ -182,11 +223,33 @@ class Rule:
     generations: Generations | None = None
     forbid: Forbid | None = None
     cooling_off: Period | None = None
+    copy: Copying | None = None
+    require: Requirement | None = None
+
+    @property
+    def copied_to(self) -> str:
+        """The store in which every item must have a verified copy before it goes; empty for none."""
+        if self.require is not None and self.require.copies is not None:
+            return self.require.copies.store
+        return self.copy.to if self.copy is not None else ""
+
+    @property
+    def inspects(self) -> bool:
+        """Whether it wants to see every item, whatever its age: to look into it, or for its copies."""
+        return self.require is not None or self.copy is not None
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The stores that it reads from or writes to: its own, and those of archives and copies."""
+        archive = self.action.archive
+        return tuple(dict.fromkeys(name for name in (self.store, archive.to if archive else "", self.copied_to) if name))
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of an item that this rule may need to see beside its start."""
         names = [self.start.by]
+        if self.action.archive is not None:
+            names += fields_of(self.action.archive.path)
         if self.generations is not None:
             names += [self.generations.group_by, self.generations.set_by]
         return tuple(dict.fromkeys(name for name in (*names, *self.subject.values()) if name))
@@ -263,8 +326,8 @@ class Rulebook:
 
     def stores_of(self, category: Category) -> list[str]:
         """The stores that a category looks at or acts on, sorted."""
-        used = {rule.store for rule in category.rules} | {e.store for e in category.events.values() if e.store}
-        return sorted(used)
+        asked = {event.store for event in category.events.values() if event.store}
+        return sorted({store for rule in category.rules for store in rule.stores} | asked)
 
     def digest(self, names: Iterable[str]) -> str:
         """Names what these categories mean, with the stores that they use: SHA-256, 64 hex digits."""

@@ -78,6 +78,8 @@ def not_stricter(old: Rule | None, new: Rule) -> bool:
     """Whether a changed rule can never dispose of an item that the old one would have kept at that moment."""
     if old is None or not comparable(old, new) or new.action not in (old.action, Action("keep")):
         return False
+    if (old.copy and old.copy != new.copy) or (old.require and old.require != new.require):
+        return False  # what it took to go may be less now
     floors = (old.minimum.period if old.minimum else IMMEDIATELY, new.minimum.period if new.minimum else IMMEDIATELY)
     return _not_shorter(old.retention, new.retention) and _not_shorter(*floors)
 

@@ -29,8 +29,12 @@ Arrow = Literal[
     "tiles-published",
     "checkpoint-kept",
     "checkpoint-published",
+    "copied",
+    "archived",
 ]
-ARROWS: tuple[Arrow, ...] = get_args(Arrow)
+ASIDE: tuple[Arrow, ...] = ("copied", "archived")
+"""On the way of what is archived only: the copies are written, and noted."""
+ARROWS: tuple[Arrow, ...] = tuple(arrow for arrow in get_args(Arrow) if arrow not in ASIDE)
 
 _watcher: Callable[[Arrow], None] | None = None
 

@@ -67,12 +67,22 @@ def bench_for(category: Category, rule: Rule, zone: ZoneInfo, now: datetime, hol
 
 
 def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
-    """What to look at for a rule. `everything` shows items that are certainly waiting, too."""
+    """What to look at for a rule. `everything` shows items that are certainly waiting, too; so does a rule that inspects."""
     rule = bench.rule
-    waiting_from = None if everything else _waiting_from(bench)
-    columns = rule.action.columns
+    waiting_from = None if everything or rule.inspects else _waiting_from(bench)
     return Scope(
-        rule.selection, rule.start, rule.fields, bench.holds.predicates, waiting_from, bench.now, columns, not everything
+        rule.selection,
+        rule.start,
+        rule.fields,
+        bench.holds.predicates,
+        waiting_from,
+        bench.now,
+        rule.action.columns,
+        leave_done=not everything,
+        category=bench.category,
+        rule=rule.name,
+        require=rule.require,
+        copy=rule.copy,
     )
 
 
@@ -143,6 +153,7 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
         _count(counts, judged)
         if rule.forbid is not None:
             _count_forbidden(counts, judged, rule.forbid)
+        _count_breaches(counts, judged.page)
         children += sum(len(group.positions) for group in judged.groups if group.reason.startswith(REFERRED))
         if due:
             plan.add(_steps(judged, bench, plan.total))
@@ -184,6 +195,14 @@ def _why(group: Group, judged: Judgement) -> str:
     """The words that a plan counts: none for what waits for its time, or is counted by the rule's own words."""
     told = group.rung == DEFAULT or (group.rung == KEPT and judged.kept_by)
     return "" if told else group.reason
+
+
+def _count_breaches(counts: RuleCounts, page: Page) -> None:
+    counts.violations += len(page.breaches)
+    for code in page.breaches.values():
+        counts.breaches[code] = counts.breaches.get(code, 0) + 1
+    for name, n in page.assurance.items():
+        counts.assurance[name] = counts.assurance.get(name, 0) + n
 
 
 def _count_forbidden(counts: RuleCounts, judged: Judgement, forbid: Forbid) -> None:

@@ -5,7 +5,7 @@ can also let go. Planning is handed views. Optional powers are small protocols b
 `Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
 `Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
 that go with others), `Partitioned` (items that go in one act), `Versioned` (several revisions of one key), `Readable` (an
-item's bytes), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side),
+item's bytes), `Tabular` (whole rows), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side),
 `Granted` (what the account may do).
 Four promises hold for every store, and the shipped `StoreContract` tests them:
 
@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from retentiond.core.anonymise import Columns
 from retentiond.core.item import Kin, Page
 from retentiond.core.outcome import Settled
-from retentiond.core.policy import Action, Selection, Start
+from retentiond.core.policy import Action, Copying, Requirement, Selection, Start
 from retentiond.core.registers import Registers
 from retentiond.core.selector import Predicate
 
@@ -65,7 +65,9 @@ class Scope:
     `columns` are those that the rule anonymises: which items are done comes in `Page.done`, and
     what cannot be masked is in doubt. With `leave_done` a store may leave out items that are
     certainly done; it counts them in `Page.unseen_done`. `part` is "" for the whole scope, else what a `Shardable`
-    store has named one of its parts; it bounds a scan, and means nothing to anybody but the store.
+    store has named one of its parts; it bounds a scan, and means nothing to anybody but the store. `category` and
+    `rule` say whose scope it is; what the rule requires of its items (`require`, `copy`) is looked at by
+    whoever stands before the store, which ignores it.
     """
 
     selection: Selection
@@ -77,6 +79,10 @@ class Scope:
     columns: Columns = ()
     leave_done: bool = False
     part: str = ""
+    category: str = ""
+    rule: str = ""
+    require: Requirement | None = None
+    copy: Copying | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +255,19 @@ class Readable(Protocol):
 
     def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
         """The first and the last so many bytes of the item (fewer where it is short); errors as with `read`."""
+        ...
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A store of rows, which gives them out as values: whole numbers, fractions, texts, None, and bytes as `{"base64": …}`."""
+
+    def definition(self, scope: Scope) -> Mapping[str, Any]:
+        """The table: its name, its columns with their declared types, and those of its key."""
+        ...
+
+    def rows(self, scope: Scope, keys: Sequence[str], revisions: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
+        """Each row, whole and in this revision, as one moment saw it; None where it is not there in it."""
         ...
 
 

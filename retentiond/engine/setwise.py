@@ -144,6 +144,8 @@ class Together:
         self._doubts: dict[int, str] = {}
         self._above = array("i")
         self._done = 0
+        self._breaches: dict[int, str] = {}
+        self._assurance: Counter[str] = Counter()
         self._blocks: list[tuple[int, str]] = [(-1, "")]
         self._places: dict[tuple[int, str], int] = {self._blocks[0]: 0}
         for page in pages:
@@ -170,6 +172,8 @@ class Together:
             self._groups.extend(page.facts[generations.group_by][i] for i in there)
         if generations.set_by:
             self._sets.extend(page.facts[generations.set_by][i] for i in there)
+        self._breaches |= {before + n: page.breaches[i] for n, i in enumerate(there) if i in page.breaches}
+        self._assurance.update(page.assurance)
         doubts, blocked = self._in_doubt(page), above(page, self.bench)
         self._doubts |= {before + n: doubts[i] for n, i in enumerate(there) if i in doubts}
         self._above.extend(self._block(*blocked[i]) if i in blocked else 0 for i in there)
@@ -258,7 +262,9 @@ class Together:
         """Page by page what was judged, in the order in which the store showed it."""
         for low in range(0, len(self), PAGE):
             high = min(low + PAGE, len(self))
-            page = Page(self._keys[low:high], self._revisions[low:high], self._starts[low:high], self._sizes[low:high])
+            breaches = {i - low: self._breaches[i] for i in range(low, high) if i in self._breaches} if self._breaches else {}
+            columns = (self._keys[low:high], self._revisions[low:high], self._starts[low:high], self._sizes[low:high])
+            page = Page(*columns, breaches=breaches)
             due: list[int] = []
             groups: dict[Decision, list[int]] = {}
             kept_by: Counter[str] = Counter()
@@ -272,8 +278,8 @@ class Together:
                     kept_by.update(self._verdicts.kept_by(i))
             stays = [Group(d.verdict, d.rung, "; ".join(d.reasons), at, d.reasons) for d, at in groups.items()]
             yield Judgement(page, due, [None] * len(due), 0, stays, kept_by)
-        if self._done:
-            yield Judgement(Page([], [], [], [], unseen_done=self._done), [], [], 0, [])
+        if self._done or self._assurance:
+            yield Judgement(Page([], [], [], [], unseen_done=self._done, assurance=self._assurance), [], [], 0, [])
 
 
 class SecondLook:

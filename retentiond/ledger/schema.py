@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from retentiond.errors import StateUnavailable
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every schema that there was, in their order, by the name of its migration. The last is that of this file."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -207,6 +207,33 @@ alarm_owed = _table(
 """What each address has not taken yet."""
 alarm_watched = _table("alarm_watched", _text("category", primary_key=True), _int("since"))
 """From when on each category is missed when nothing runs."""
+inspected = _table("inspected", _text("digest", primary_key=True), _text("format"), _text("assurance"), _int("at"))
+"""What items were recognised as, by a keyed digest of place, key and revision; `at` is when one was last met, roughly."""
+copied = _table(
+    "copied",
+    _int("id", primary_key=True),
+    _text("purpose"),
+    _text("category"),
+    _text("rule"),
+    _text("store"),
+    _text("item"),
+    _text("revision"),
+    _text("destination"),
+    _text("key"),
+    _text("state"),
+    _text("found", nullable=True),
+    _text("sha256", nullable=True),
+    _int("size", nullable=True),
+    _int("entry", nullable=True),
+    _int("items"),
+    _int("recipients"),
+    _int("at"),
+)
+"""Archives, copies and manifests that were written elsewhere: `item` and `revision` are keyed digests of the original, `key`
+names the copy in the store `destination`, `found` is the revision in which it was read back, `sha256` and `size` are those
+of its bytes. `state`: begun, kept, gone by a rule of its own."""
+sa.Index("copied_item", copied.c.item)
+sa.Index("copied_key", copied.c.destination, copied.c.key)
 reference_scope = _table("reference_scope", _int("year", primary_key=True), _text("category", primary_key=True))
 """Every year and category under whose key a reference was made: where `audit lookup` searches."""
 

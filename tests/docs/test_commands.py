@@ -106,7 +106,7 @@ def answers(tmp_path_factory):
     found["hold release"] = told(world, "hold", "release", "CASE-7", "--reason", "settled")
     found |= {"audit show": told(world, "audit", "show", "--type", "hold-released")}
     found["audit lookup"] = told(world, "audit", "lookup", "recordings", world.due_files[0])
-    found |= reviewed(folder / "reviews")
+    found |= reviewed(folder / "reviews") | archived(folder / "archives")
     found["notify test"] = tried(world)
     found |= {
         "unit": told(world, "unit"),
@@ -147,6 +147,18 @@ def reviewed(folder):
     why = (one["store"], one["key"], "--reason", "looked at")
     found["review approve"] = told(world, "review", "approve", *why, "--yes")
     return found | {"review extend": told(world, "review", "extend", *why, "--until", "2100-01-31")}
+
+
+def archived(folder):
+    """What the commands about archives answer, in a world of their own."""
+    world = World(folder, files=3, rows=3)
+    (folder / "vault").mkdir()
+    settings, category = folder / "retentiond.yaml", folder / "policies.d" / "calls.yaml"
+    settings.write_text(settings.read_text().replace("stores:", "stores:\n  vault: {type: files, path: vault, location: GB}"))
+    category.write_text(category.read_text().replace("action: delete", "action: {archive: {to: vault}}"))
+    told(world, "apply", told(world, "plan")["plan"])
+    found = {"archive list": told(world, "archive", "list")}
+    return found | {"archive restore": told(world, "archive", "restore", "--all", "--into", str(folder / "back"))}
 
 
 def differences(shown, actual, at="$"):

@@ -23,6 +23,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "paramiko": ("retentiond/stores/sftp/connection.py",),
     "psycopg": ("retentiond/stores/sql/postgres.py", "retentiond/ledger"),
     "pymysql": ("retentiond/stores/sql/mysql.py",),
+    "pyrage": ("retentiond/archive/age.py",),
     "pytest": ("retentiond/testing",),
     "hypothesis": ("retentiond/testing",),
 }

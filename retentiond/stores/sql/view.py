@@ -22,6 +22,7 @@ from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
 from retentiond.errors import StoreDenied
 from retentiond.stores.sql.closure import goes_with_kin, kin_layouts, kin_scope
 from retentiond.stores.sql.database import Database, NoSuchValue
+from retentiond.stores.sql.export import definition_of, rows_of, whole
 from retentiond.stores.sql.grants import lacking
 from retentiond.stores.sql.keys import Parts, table_of
 from retentiond.stores.sql.kin import Families
@@ -155,6 +156,15 @@ class SqlView:
 
         names, rows = self.database.read(lambda: self.database.named(text, known))
         yield from ((n, str(v)) for row in rows for n, v in zip(names, row, strict=True) if v is not None)
+
+    def definition(self, scope: Scope) -> Mapping[str, Any]:
+        return definition_of(self.database, self.layout(scope).table)
+
+    def rows(self, scope: Scope, keys: Sequence[str], revisions: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
+        layout = self.layout(whole(scope, self.layout(scope).table))
+        wanted = layout.keys.parts_of(keys)
+        found = self.looked_up(layout, (), wanted, self.database.read)
+        return rows_of(layout, found, layout.order(found.rows, wanted), revisions)
 
     def _one_query(self, query: str, values: Mapping[str, str]) -> str:
         """The text of somebody's query, to stand in parentheses; `StoreDenied` unless it is one, and only looks."""

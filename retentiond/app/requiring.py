@@ -1,0 +1,40 @@
+"""A rule's store as its requirements see it: with the view that looks into items, where the rule asks for that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from retentiond.app.house import House
+from retentiond.archive.inspecting import Forgetful, Inspector
+from retentiond.archive.requiring import Look, Requiring
+from retentiond.archive.vouching import Voucher
+from retentiond.core.policy import Rule
+from retentiond.engine.ports import View
+from retentiond.errors import StoreTrouble
+
+UNSEEN = "the store of its copy cannot be seen"
+
+
+def seen_by(house: House, category: str, rule: Rule, view: View | None = None) -> View:
+    """A view of the rule's store (a given one, or its own) that shows what each item breaks of what the rule requires."""
+    view = house.view(rule.store) if view is None else view
+    looks = _looks(house, category, rule, view)
+    return Requiring(view, looks) if looks else view
+
+
+def _looks(house: House, category: str, rule: Rule, view: View) -> list[Look]:
+    found: list[Look] = []
+    if rule.require is not None and rule.require.encrypted is not None:
+        inspector = Inspector(view, house.inspections if house.directory.exists() else Forgetful())
+        found.append(lambda scope, page: inspector.inspected(scope, page, lined_up=rule.generations is not None))
+    if rule.copied_to and house.directory.exists():
+        found.append(Voucher(rule, category, view.place, house.view(rule.copied_to), house.copies).looked_at)
+    return found
+
+
+def acted_on(house: House, category: str, rule: Rule, view: View) -> View:
+    """The same for a run, with the handle that it acts by: where the second store cannot be seen now, everything stays."""
+    try:
+        return seen_by(house, category, rule, view)
+    except StoreTrouble:
+        return Requiring(view, [lambda _, page: replace(page, uncopied=dict.fromkeys(range(len(page)), UNSEEN))])

@@ -1,0 +1,111 @@
+"""The child process that encrypts and decrypts: the only door to age. `python -m retentiond.archive.age …`
+
+The library keeps Python's lock for as long as an item takes, so it works in a process of its own. Items come in and
+go out in frames: four bytes of length (big-endian), then so many bytes; a frame of nothing ends an item. `encrypt
+RECIPIENT…` takes one item after the other until its input ends; `decrypt FILE` takes one, with the identities of a file.
+
+Exit codes: 0, and of `decrypt`: 3 the file holds no identity that can be read, 4 none of them fits, 5 what came is
+damaged or cut off.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import BinaryIO
+
+LENGTH = 4
+NO_IDENTITY, NONE_FITS, DAMAGED = 3, 4, 5
+
+
+class Incoming:
+    """One item, as a file to be read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._left, self.ended = stream, 0, False
+
+    def begins(self) -> bool:
+        """Whether another item comes; False where the input has ended before it."""
+        head = self._stream.read(LENGTH)
+        self._left = int.from_bytes(head, "big")
+        self.ended = len(head) == LENGTH and not self._left
+        return len(head) == LENGTH
+
+    def read(self, most: int = -1) -> bytes:
+        """The next bytes, b"" at the end of the item; `EOFError` where the input ends in the middle of it."""
+        if not self._left and not self.ended and not self.begins():
+            raise EOFError
+        if self.ended:
+            return b""
+        found = self._stream.read(self._left if most < 0 else min(most, self._left))
+        if not found:
+            raise EOFError
+        self._left -= len(found)
+        return found
+
+
+class Outgoing:
+    """One item, as a file to be written."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        if data:
+            self._stream.write(len(data).to_bytes(LENGTH, "big"))
+            self._stream.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Ends the item."""
+        self._stream.write(bytes(LENGTH))
+        self._stream.flush()
+
+
+def encrypt(recipients: Sequence[str], source: BinaryIO, sink: BinaryIO) -> int:
+    """Encrypts items until there are no more."""
+    import pyrage
+    from pyrage import x25519
+
+    to = [x25519.Recipient.from_str(one) for one in recipients]
+    while (item := Incoming(source)).begins():
+        out = Outgoing(sink)
+        pyrage.encrypt_io(item, out, to)
+        out.end()
+    return 0
+
+
+def decrypt(file: str, source: BinaryIO, sink: BinaryIO) -> int:
+    """Decrypts one item with the identities of a file. What it gives out is proven only when it has ended the item."""
+    import pyrage
+    from pyrage import x25519
+
+    try:
+        with open(file, encoding="ascii") as lines:
+            told = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        identities = [x25519.Identity.from_str(one) for one in told]
+    except (OSError, ValueError, pyrage.IdentityError):
+        return NO_IDENTITY
+    if not identities:
+        return NO_IDENTITY
+    out = Outgoing(sink)
+    try:
+        pyrage.decrypt_io(Incoming(source), out, identities)
+    except (pyrage.DecryptError, OSError) as error:
+        return NONE_FITS if "No matching keys" in str(error) else DAMAGED
+    out.end()
+    return 0
+
+
+def main(words: Sequence[str]) -> int:
+    """The child process."""
+    what, *rest = words
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    return encrypt(rest, source, sink) if what == "encrypt" else decrypt(rest[0], source, sink)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

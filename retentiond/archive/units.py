@@ -1,0 +1,74 @@
+"""What is copied together, and how the copy is called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from retentiond.archive.manifest import Line
+from retentiond.archive.originals import Original, Rows
+from retentiond.core.item import Page, key_of, raw_of
+from retentiond.core.naming import rendered
+from retentiond.core.policy import Archive, TableSelection
+from retentiond.engine.ports import Batch
+
+_SHORT = 16
+"""So many hex digits of a digest tell two batches, or two manifests, apart."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """Positions of a batch that become one copy; `item` is their key and revision in the register."""
+
+    positions: tuple[int, ...]
+    item: tuple[str, str]
+    original: Original | Rows
+
+
+class Names:
+    """How the copies of one chunk are called, by the template of their archive. `NamingError` where one has no name."""
+
+    def __init__(self, archive: Archive, batch: Batch, page: Page, zone: ZoneInfo) -> None:
+        self._archive, self._batch, self._page, self._zone = archive, batch, page, zone
+        self._rows = isinstance(batch.scope.selection, TableSelection)
+
+    def of(self, unit: Unit) -> str:
+        """The key of a unit's copy."""
+        if self._rows:
+            return key_of(rendered(self._archive.path, self._known_of_rows(_digest("\0".join(unit.item))), None))
+        i = unit.positions[0]
+        return key_of(rendered(self._archive.path, self._known(i, raw_of(self._batch.keys[i])), self._date(i)))
+
+    def of_manifest(self, first: Line, body: bytes) -> str:
+        """Beside the first copy, by the same rule of names, so that whatever rule lets the copies go means it too."""
+        word = f"manifest-{hashlib.sha256(body).hexdigest()[:_SHORT]}"
+        if self._rows:
+            return key_of(rendered(self._archive.path, self._known_of_rows(word), None))
+        word += ".jsonl"
+        i = list(self._batch.keys).index(first.keys[0])
+        folder = raw_of(first.keys[0]).rpartition("/")[0]
+        if "{key}" not in self._archive.path and "{name}" not in self._archive.path:
+            return f"{first.deposit.key.rpartition('/')[0]}/{word}{'.age' if self._archive.recipients else ''}".lstrip("/")
+        known = {**self._known(i, raw_of(first.keys[0])), "key": f"{folder}/{word}".lstrip("/"), "name": word}
+        return key_of(rendered(self._archive.path, known, self._date(i)))
+
+    def _known(self, i: int, raw: str) -> Mapping[str, str | None]:
+        scope = self._batch.scope
+        facts = {name: column[i] for name, column in self._page.facts.items()}
+        return {**facts, "key": raw, "name": raw.rpartition("/")[2], "category": scope.category, "rule": scope.rule}
+
+    def _known_of_rows(self, batch: str) -> Mapping[str, str | None]:
+        scope = self._batch.scope
+        assert isinstance(scope.selection, TableSelection)
+        return {"table": scope.selection.table, "batch": batch, "category": scope.category, "rule": scope.rule}
+
+    def _date(self, i: int) -> datetime | None:
+        start = self._page.starts[i]
+        return None if start is None else start.astimezone(self._zone)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_SHORT]

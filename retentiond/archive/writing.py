@@ -1,0 +1,116 @@
+"""Writing one copy: read in its revision, encrypted on the way, taken in under a free name, and found there again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from retentiond.archive.register import Register
+from retentiond.archive.sealing import Sealing
+from retentiond.core.copied import Origin, Written
+from retentiond.core.naming import numbered
+from retentiond.core.policy import PathSelection, Start
+from retentiond.engine.ports import Deposit, Readable, Scope, Store, Writable
+from retentiond.errors import Occupied, StoreDenied, StoreTrouble, StoreUnavailable
+
+_NAMES = 100
+"""So many names are tried for one copy."""
+EVERYTHING = Scope(PathSelection("**"), Start("modified"))
+"""How whatever lies in a destination is asked for by its key."""
+
+
+class SourceTrouble(Exception):
+    """The store that a copy is made of has failed, not the one that it goes to; `error` is what it said."""
+
+    def __init__(self, error: StoreTrouble) -> None:
+        super().__init__(error.what)
+        self.error = error
+
+
+class Taking(Store, Writable, Readable, Protocol):
+    """A store that copies go to: it takes them in, and gives them out again."""
+
+
+Pieces = Callable[[], Iterable[bytes]]
+"""Reads the original from its beginning, each time it is called."""
+
+
+class Vault:
+    """The store that copies of a rule go to, and the process that encrypts them. `StoreDenied` where it takes none."""
+
+    def __init__(self, store: Store, recipients: tuple[str, ...], sealing: Callable[[tuple[str, ...]], Sealing]) -> None:
+        self.store, self.recipients = taking(store), recipients
+        self._sealing = sealing(recipients) if recipients else None
+
+    def write(
+        self, register: Register, origin: Origin, item: tuple[str, str], key: str, pieces: Pieces, items: int = 1
+    ) -> tuple[Written, Deposit]:
+        """Writes a copy of (key, revision) under a key, or another name where that is taken; the register hears of it first.
+
+        `ItemChanged` where the original is not what it was; `SourceTrouble` where its store fails; any other error is the
+        destination's, or the encryption's. In all cases nothing lies there that did not lie there before.
+        """
+        for n in range(1, _NAMES):
+            name = numbered(key, n)
+            number = register.begin(origin, item, name, len(self.recipients), items)
+            try:
+                deposit = self._take(name, pieces)
+            except Occupied:
+                same = self._same(name, pieces)
+                if same is None:
+                    register.drop(number)
+                    continue
+                deposit = same
+            except BaseException:
+                register.drop(number)
+                raise
+            return Written(number, self._revision(name), deposit.sha256, deposit.size), deposit
+        raise StoreDenied("no name is free for a copy", do="give the archive a path that tells its items apart", key=key)
+
+    def _take(self, name: str, pieces: Pieces) -> Deposit:
+        plain = _from_source(pieces())
+        if self._sealing is None:
+            return self.store.take(name, plain)
+        sealed = self._sealing.sealed(plain)
+        try:
+            return self.store.take(name, sealed)
+        finally:
+            sealed.close()
+
+    def _same(self, name: str, pieces: Pieces) -> Deposit | None:
+        """What lies there already, if it is the original byte for byte: a run that was cut short has written it."""
+        if self._sealing is not None:
+            return None
+        there = digest_of(self.store.read(EVERYTHING, name, self._revision(name)))
+        return Deposit(name, *there) if there == digest_of(_from_source(pieces())) else None
+
+    def _revision(self, name: str) -> str:
+        (found,) = self.store.probe(EVERYTHING, [name]).revisions
+        if found is None:
+            raise StoreUnavailable("a copy is not where it was written", do="see who else is at work in that store")
+        return found
+
+
+def taking(store: Store) -> Taking:
+    """The store as one that takes copies in and gives them out; `StoreDenied` where it is none."""
+    if not isinstance(store, Writable) or not isinstance(store, Readable):
+        raise StoreDenied("the store takes no copies in", do="name a store of files, objects or sftp")
+    return store
+
+
+def digest_of(pieces: Iterable[bytes]) -> tuple[str, int]:
+    """The SHA-256 (hex) and the size of some bytes."""
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+    return digest.hexdigest(), size
+
+
+def _from_source(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same pieces; what goes wrong with them is told apart from what goes wrong where they go to."""
+    try:
+        yield from pieces
+    except StoreTrouble as error:
+        raise SourceTrouble(error) from error

@@ -1,0 +1,124 @@
+"""The register of archives and copies: `archive.register.Register`, kept in the ledger with its evidence.
+
+Originals are kept as keyed digests, so that of an item that went nothing stays behind but the name of its copy; and
+once the copy has gone too, not even that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from retentiond.core.copied import Copied, Origin, Written
+from retentiond.ledger import schema
+from retentiond.ledger.inspections import digests, salt_of
+from retentiond.ledger.ledger import Ledger
+
+_COLUMNS = tuple(Copied.__dataclass_fields__)
+_SOME = 500
+
+
+class CopyRegister:
+    """Archives, copies and manifests, in every state."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def newest(self, origin: Origin, items: Sequence[tuple[str, str]]) -> list[Copied | None]:
+        """The newest finished copy of each (key, revision) for the purpose and in the destination of `origin`."""
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            wanted = digests(salt_of(change), origin.place, items)
+            found: dict[str, Copied] = {}
+            purposes = [origin.purpose] if origin.purpose == "archive" else ["copy", "found"]
+            mine = sa.and_(t.c.destination == origin.destination, t.c.purpose.in_(purposes), t.c.state != "begun")
+            for low in range(0, len(wanted), _SOME):
+                some = sa.and_(t.c.revision.in_(wanted[low : low + _SOME]), mine)
+                rows = change.connection.execute(sa.select(t).where(some).order_by(t.c.id))
+                found |= {row.revision: _read(row) for row in rows}
+        return [found.get(digest) for digest in wanted]
+
+    def begin(self, origin: Origin, item: tuple[str, str], key: str, recipients: int, items: int = 1) -> int:
+        """Notes that a copy is about to be written."""
+        with self._ledger.transaction() as change:
+            item_digest, revision = digests(salt_of(change), origin.place, [(item[0], ""), item])
+            values = {
+                "purpose": origin.purpose,
+                "category": origin.category,
+                "rule": origin.rule,
+                "store": origin.store,
+                "item": item_digest,
+                "revision": revision,
+                "destination": origin.destination,
+                "key": key,
+                "state": "begun",
+                "items": items,
+                "recipients": recipients,
+                "at": change.time,
+            }
+            made = change.connection.execute(schema.copied.insert().values(**values).returning(schema.copied.c.id))
+            return int(made.scalar_one())
+
+    def drop(self, number: int) -> None:
+        """Forgets a begun copy."""
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            change.connection.execute(t.delete().where(t.c.id == number, t.c.state == "begun"))
+
+    def keep(self, origin: Origin, written: Sequence[Written]) -> None:
+        """Notes verified copies, and writes what stands in the audit log of them."""
+        if not written:
+            return
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            sums = hashlib.sha256("".join(one.sha256 for one in written).encode()).hexdigest()
+            entry = change.write(
+                "copies-verified",
+                purpose=origin.purpose,
+                category=origin.category,
+                rule=origin.rule,
+                store=origin.store,
+                destination=origin.destination,
+                count=len(written),
+                bytes=sum(one.size for one in written),
+                sha256=sums,
+            )
+            for one in written:
+                values = {"found": one.found, "sha256": one.sha256, "size": one.size}
+                change.connection.execute(t.update().where(t.c.id == one.id).values(**values, state="kept", entry=entry))
+
+    def moved(self, number: int, found: str) -> None:
+        """The same bytes are there in another revision."""
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            change.connection.execute(t.update().where(t.c.id == number).values(found=found))
+
+    def gone(self, destination: str, keys: Sequence[str]) -> None:
+        """A rule about the destination has disposed of these: their names are forgotten."""
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            for low in range(0, len(keys), _SOME):
+                mine = sa.and_(t.c.destination == destination, t.c.key.in_(keys[low : low + _SOME]))
+                change.connection.execute(t.update().where(mine).values(state="gone", key="", found=None))
+
+    def destinations(self) -> set[str]:
+        """The stores in which there are copies."""
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            return set(change.connection.execute(sa.select(t.c.destination).distinct()).scalars())
+
+    def all(self, destination: str | None = None) -> list[Copied]:
+        """Every copy that has not gone, oldest first."""
+        t = schema.copied
+        wanted = sa.select(t).where(t.c.state != "gone").order_by(t.c.id)
+        if destination is not None:
+            wanted = wanted.where(t.c.destination == destination)
+        with self._ledger.transaction() as change:
+            return [_read(row) for row in change.connection.execute(wanted)]
+
+
+def _read(row: Any) -> Copied:
+    return Copied(*(getattr(row, name) for name in _COLUMNS))
