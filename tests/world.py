@@ -23,13 +23,14 @@ OLD, NEW = NOW - timedelta(days=400), NOW - timedelta(days=5)
 CONFIG = """\
 organisation: Crash Test Ltd
 timezone: UTC
-state: state
+state: {state}
 policies: policies.d
 stores:
-  recordings: {type: files, path: recordings, location: GB}
-  pbx: {type: sql, url: "sqlite:///pbx.db", zone: UTC, location: GB}
-audit: {origin: crash.example.org/log}
+  recordings: {recordings}
+  pbx: {{type: sql, url: "sqlite:///pbx.db", zone: UTC, location: GB}}
+audit: {{origin: crash.example.org/log}}
 """
+FILES = "{type: files, path: recordings, location: GB}"
 CATEGORY = """\
 category: calls
 title: Calls
@@ -58,10 +59,21 @@ rules:
 
 
 class World:
-    """A folder with a configuration, stores, and what is expected of them."""
+    """A folder with a configuration, stores, and what is expected of them.
 
-    def __init__(self, folder: Path, files: int = 1200, rows: int = 2500, state: str = "state") -> None:
-        self.folder = folder
+    `recordings` says how the files are reached, and `root` where they are; the world's own folder, where nothing is said.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        files: int = 1200,
+        rows: int = 2500,
+        state: str = "state",
+        recordings: str = FILES,
+        root: Path | None = None,
+    ) -> None:
+        self.folder, self._elsewhere = folder, root
         self.due_files = [f"{OLD:%Y-%m-%d}/{i:05}.wav" for i in range(files)]
         self.kept_files = [f"{NEW:%Y-%m-%d}/{i:05}.wav" for i in range(20)]
         self.held_file = f"{OLD - timedelta(days=1):%Y-%m-%d}/held.wav"
@@ -69,11 +81,11 @@ class World:
         self.kept_rows = list(range(rows + 1, rows + 21))
         self.held_row = rows + 21
         folder.mkdir(exist_ok=True, parents=True)
-        (folder / "retentiond.yaml").write_text(CONFIG.replace("state: state", f"state: {state}"))
+        (folder / "retentiond.yaml").write_text(CONFIG.format(state=state, recordings=recordings))
         (folder / "policies.d").mkdir()
         (folder / "policies.d" / "calls.yaml").write_text(CATEGORY)
         for name in [*self.due_files, *self.kept_files, self.held_file]:
-            path = folder / "recordings" / name
+            path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"RIFF" + name.encode())
         with closing(sqlite3.connect(folder / "pbx.db")) as db, db:
@@ -81,6 +93,11 @@ class World:
             old, new = OLD.strftime("%Y-%m-%d %H:%M:%S"), NEW.strftime("%Y-%m-%d %H:%M:%S")
             db.executemany("INSERT INTO calls VALUES(?,?,'x')", [(i, old) for i in [*self.due_rows, self.held_row]])
             db.executemany("INSERT INTO calls VALUES(?,?,'x')", [(i, new) for i in self.kept_rows])
+
+    @property
+    def root(self) -> Path:
+        """Where the files are."""
+        return self._elsewhere or self.folder / "recordings"
 
     def run(self, *args: str, code: int | None = 0):
         """One command in a process of its own; its JSON answer."""
@@ -111,8 +128,7 @@ class World:
 
     def files_left(self) -> set[str]:
         """Every regular file in the store, by its path, leftovers of a claim included."""
-        root = self.folder / "recordings"
-        return {os.path.relpath(Path(d) / f, root) for d, _, names in os.walk(root) for f in names}
+        return {os.path.relpath(Path(d) / f, self.root) for d, _, names in os.walk(self.root) for f in names}
 
     def rows_left(self) -> set[int]:
         with closing(sqlite3.connect(self.folder / "pbx.db")) as db:

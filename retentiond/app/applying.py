@@ -228,7 +228,8 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
             progress(settled, plan.header.total)
     applied.stopped, applied.down = executor.stopped, executor.down
     house.memory.disposed(plan.name, by_rule)
-    unfinished = applied.stopped or applied.down or len(allowed) < len(plan.header.categories)
+    unresolved = any(intent.plan == plan.name for intent in house.runs.open_intents())
+    unfinished = applied.stopped or applied.down or unresolved or len(allowed) < len(plan.header.categories)
     left = sum(applied.counts[name] for name in ("held", "locked", "failed", "unknown"))
     house.runs.end(run, applied.counts, applied.looked, applied.absent, finished=not (unfinished or left))
     if allowance == "over-limits":

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ from retentiond.stores.sftp import SftpType
 from retentiond.testing.copying import kill_taking
 from tests.servers.private import serving
 from tests.stores.places import Directory
+from tests.world import World
 
 _NUMBERS = count(1)
 
@@ -92,6 +94,25 @@ def fresh(server):
     owner = os.stat(path.parent)
     os.chown(path, owner.st_uid, owner.st_gid)
     return Served(path, server=server)
+
+
+def recordings(server, path, port=None, **others):
+    """The store as `retentiond.yaml` declares it."""
+    said = {"port": port or server.port, "user": server.user, "path": path, "key": f"{{file: {server.home}/client}}"}
+    said |= {"host_key": f'"{server.host_key}"', "location": "GB", "timeout": "3 s"} | others
+    return "{type: sftp, host: 127.0.0.1, " + ", ".join(f"{name}: {value}" for name, value in said.items()) + "}"
+
+
+@contextmanager
+def world_on(server, folder, files, rows, **others):
+    """The small world of the crash tests, its files on the server; a hold on a file and on a row."""
+    place = fresh(server)
+    world = World(folder, files, rows, recordings=recordings(server, place.path, **others), root=place.path)
+    for path in place.path.rglob("*"):
+        place.hand_over(path)
+    world.hold()
+    yield world
+    shutil.rmtree(place.path)
 
 
 @pytest.fixture(scope="session")

@@ -193,5 +193,5 @@ def make_durable(root: Root, directories: Sequence[str]) -> bool:
     opened = session.ask_all([packets.opened(root.at(directory), packets.FOR_READING) for directory in directories])
     handles = [packets.string_of(answer, packets.HANDLE) for answer in opened if answer.kind == packets.HANDLE]
     written = session.ask_all([packets.fsync(handle) for handle in handles])
-    session.ask_all([packets.close(handle) for handle in handles])
+    session.forget([session.post(packets.close(handle)) for handle in handles])
     return len(handles) == len(directories) and not any(map(packets.status_of, written))

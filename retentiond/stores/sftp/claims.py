@@ -70,7 +70,7 @@ class Claims:
             unknown = asked
         session = self._root.session()
         claims: dict[str, list[str]] = {directory: [] for directory in unknown}
-        for part in walked(self._root, session, unknown, lambda _: False):
+        for part in walked(self._root, session, unknown, lambda _: False, RESERVED.encode()):
             claims[part.directory] += [name for name, attributes in part.entries if is_claim(name, attributes)]
         for directory, names in claims.items():
             self._of[directory] = Found(claimed_in(self._root, session, directory, names), names) if names else _NONE

@@ -27,7 +27,7 @@ MOST_NAMES = 20_000_000
 """A directory that has more names than this has no end."""
 DEEPEST = 2**15
 """A way that is longer than this has no end either; Linux allows 4096."""
-_AHEAD, _REPEATS = 8, 1000
+_AT_FIRST, _AHEAD, _REPEATS = 4, 16, 1000
 
 Entry = tuple[str, Attributes]
 
@@ -51,8 +51,12 @@ def listed(root: Root, session: Session, directory: str) -> Iterator[Part]:
     yield from walked(root, session, [directory], lambda _: False)
 
 
-def walked(root: Root, session: Session, first: list[str], enters: Callable[[str], bool]) -> Generator[Part, None, None]:
+def walked(
+    root: Root, session: Session, first: list[str], enters: Callable[[str], bool], only: bytes = b""
+) -> Generator[Part, None, None]:
     """Directories and what is below them, as far as `enters` says; each in one or more parts, one after another.
+
+    Where `only` is given, names may be left out that do not contain it: whoever looks for a few need not read all.
 
     `StoreDenied` for a directory that may not be read, `StoreUnavailable` where the listing makes no sense. What is
     on another file system than the root, where the server tells that, is not entered.
@@ -61,7 +65,7 @@ def walked(root: Root, session: Session, first: list[str], enters: Callable[[str
     try:
         while waiting or ahead:
             while waiting and len(ahead) < SIDE_BY_SIDE:
-                ahead.append(_Reading(root, session, waiting.pop()))
+                ahead.append(_Reading(root, session, waiting.pop(), only))
             part = ahead[0].part()
             while part is None:
                 session.wait()
@@ -87,6 +91,7 @@ class _Reading:
     root: Root
     session: Session
     directory: str
+    only: bytes = b""
     asked: deque[int] = field(default_factory=deque)
     entries: list[Entry] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
@@ -133,7 +138,7 @@ class _Reading:
         if self.waited is not None and self.session.waited - self.waited > LONGEST_WAIT:
             raise _endless(self.directory)
         if first or len(self.entries) < HELD:
-            wanted = 2 if not self.count else _AHEAD
+            wanted = _AT_FIRST if not self.count else _AHEAD
             assert self.handle is not None
             self.asked.extend(self.session.post(packets.readdir(self.handle)) for _ in range(wanted - len(self.asked)))
 
@@ -166,6 +171,10 @@ class _Reading:
 
     def _take_in(self) -> None:
         answer = self.session.answer(self.asked.popleft())
+        if answer.kind == packets.NAME and self.only and self.only not in answer.body:
+            self.count += packets.count_of(answer)
+            self._check_end()
+            return
         try:
             names = packets.names_of(answer)
         except Refused as error:
@@ -191,6 +200,9 @@ class _Reading:
             self.seen.add(sign)
             self.entries.append((name, attributes))
             self.count += 1
+        self._check_end()
+
+    def _check_end(self) -> None:
         if self.repeats > _REPEATS + self.count or self.count > MOST_NAMES:
             raise _endless(self.directory)
 

@@ -27,6 +27,9 @@ FOR_READING, FOR_WRITING_ANEW = 0x01, 0x02 | 0x01 | 0x08 | 0x20
 """Flags of an opening: to read; to read and write a file that does not exist yet."""
 
 _SIZE, _OWNER, _MODE, _TIMES, _MORE = 0x1, 0x2, 0x4, 0x8, 0x80000000
+_USUAL = _SIZE | _OWNER | _MODE | _TIMES
+_ALL = Struct(">QIIIII")
+"""What most servers say of a file: size, owner and group, mode, times of access and modification."""
 _HEAD, _INT, _LONG, _AT, _TWO = Struct(">IBI"), Struct(">I"), Struct(">Q"), Struct(">QI"), Struct(">II")
 _LINKS = re.compile(rb"-[-rwxsStT]{9}[.+@]? +([0-9]+) ")
 
@@ -219,14 +222,19 @@ def names_of(answer: Answer) -> list[tuple[str, Attributes]]:
     if answer.kind != NAME:
         raise Garbled
     body, found = answer.body, []
-    count, at = _int(body, 0), 4
-    for _ in range(count):
+    at = 4
+    for _ in range(count_of(answer)):
         name, at = _cut(body, at)
         long, at = _cut(body, at)
-        attributes, at = _attributes(body, at)
-        links = _LINKS.match(long)
-        found.append((text(name), attributes._replace(links=int(links[1])) if links else attributes))
+        match = _LINKS.match(long)
+        attributes, at = _attributes(body, at, int(match[1]) if match else None)
+        found.append((name.decode("utf-8", "surrogateescape"), attributes))
     return found
+
+
+def count_of(answer: Answer) -> int:
+    """How many names one part of a listing has."""
+    return _int(answer.body, 0)
 
 
 def path_of(answer: Answer) -> str | None:
@@ -274,8 +282,11 @@ def _cut(body: bytes, at: int) -> tuple[bytes, int]:
     return body[at + 4 : end], end
 
 
-def _attributes(body: bytes, at: int) -> tuple[Attributes, int]:
+def _attributes(body: bytes, at: int, links: int | None = None) -> tuple[Attributes, int]:
     flags, at = _int(body, at), at + 4
+    if flags == _USUAL and len(body) >= at + _ALL.size:
+        size, _, _, mode, _, modified = _ALL.unpack_from(body, at)
+        return Attributes(mode, size, modified, links), at + _ALL.size
     size = mode = modified = None
     try:
         if flags & _SIZE:
@@ -292,4 +303,4 @@ def _attributes(body: bytes, at: int) -> tuple[Attributes, int]:
         count, at = _int(body, at), at + 4
         for _ in range(2 * count):
             _, at = _cut(body, at)
-    return Attributes(mode, size, modified), at
+    return Attributes(mode, size, modified, links), at

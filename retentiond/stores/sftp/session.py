@@ -17,7 +17,7 @@ from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.sftp import packets
 from retentiond.stores.sftp.packets import Answer, Garbled, Request
 
-DEPTH = 512
+DEPTH = 1024
 """So many requests are on the way at once."""
 _STRIDE = 64
 _TOGETHER = 32_000

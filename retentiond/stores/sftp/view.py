@@ -183,31 +183,35 @@ class SftpView:
 
     def _sighted(self, keys: Sequence[str]) -> Mapping[str, dict[Step, Attributes]]:
         """Those files that are there, under their own names or in a claim, by directory. No link is followed to them."""
-        directories = by_directory(keys)[0]
-        reached = self._root.are_where_they_say(list(directories))
-        ways = {parent: steps for (parent, steps), there in zip(directories.items(), reached, strict=True) if there}
-        looked = self._looked_at([(parent, name) for parent, steps in ways.items() for _, name in steps])
         found: dict[str, dict[Step, Attributes]] = {}
         absent: dict[str, list[Step]] = {}
-        for parent, steps in ways.items():
-            for step in steps:
-                attributes = next(looked)
-                if attributes is not None and attributes.is_file:
-                    found.setdefault(parent, {})[step] = attributes
-                else:
-                    absent.setdefault(parent, []).append(step)
+        for parent, step, attributes in self._looked_at(by_directory(keys)[0]):
+            if attributes is not None and attributes.is_file:
+                found.setdefault(parent, {})[step] = attributes
+            else:
+                absent.setdefault(parent, []).append(step)
         for parent, (claims, _) in self._claims.of(absent).items():
             claimed = {step: claims[step[1]].attributes for step in absent[parent] if step[1] in claims}
             if claimed:
                 found.setdefault(parent, {}).update(claimed)
         return found
 
-    def _looked_at(self, names: Sequence[tuple[str, str]]) -> Iterator[Attributes | None]:
-        """What each name in a directory is; None where there is nothing."""
-        requests = (packets.lstat(self._root.at(f"{parent}/{name}" if parent else name)) for parent, name in names)
-        for (parent, _), answer in zip(names, self._root.session().answers(requests), strict=True):
+    def _looked_at(self, directories: Mapping[str, Sequence[Step]]) -> Iterator[tuple[str, Step, Attributes | None]]:
+        """What each name is, None where there is nothing; of those directories only in whose way no link stands."""
+        root, session = self._root, self._root.session()
+        asked = [session.post(packets.realpath(root.at(parent))) for parent in directories]
+        steps = [(parent, step) for parent, some in directories.items() for step in some]
+        answers = session.ask_all([packets.lstat(root.at(f"{parent}/{name}" if parent else name)) for parent, (_, name) in steps])
+        ways = {
+            parent
+            for parent, way in zip(directories, asked, strict=True)
+            if packets.path_of(session.answer(way)) == root.at(parent)
+        }
+        for (parent, step), answer in zip(steps, answers, strict=True):
+            if parent not in ways:
+                continue
             try:
-                yield packets.attributes_of(answer)
+                yield parent, step, packets.attributes_of(answer)
             except Refused as error:
                 raise refusal(error.code, parent) from error
 
