@@ -138,18 +138,20 @@ class SftpStore(SftpView):
         unmet = {group.directory: (group, group.fates.unmet(group.steps)) for group in groups if group.fates.unmet(group.steps)}
         reached = self._root.are_where_they_say(list(unmet))
         ways = [directory for directory, there in zip(unmet, reached, strict=True) if there]
-        for directory, (items, claims) in self._claims.of(ways).items():
+        for directory, (items, _) in self._claims.of(ways).items():
             group, steps = unmet[directory]
+            emptied = {}
             for step in steps:
                 claimed = items.get(step[1])
                 if claimed is None or claimed.claim == group.claim or claimed.attributes.revision != revisions[step[0]]:
                     continue
                 if claimed.attributes.links in (1, None):
                     self._remove(group, step, below(claimed.claim, step[1]))
-            if claims:
-                remove_empty(self._root, [below(directory, claim) for claim in claims])
+                    emptied[below(directory, claimed.claim)] = step
+            if emptied:  # and no other claim, which may be that of another lane
+                remove_empty(self._root, list(emptied))
                 self._claims.forget(directory)
-                group.taken = group.taken or dict.fromkeys([name for _, name in steps], steps[0])
+                group.taken = group.taken or {step[1]: step for step in emptied.values()}
 
     def _remove(self, group: Group, step: Step, name: str) -> None:
         code = packets.status_of(self._root.session().ask(packets.remove(self._root.at(below(group.directory, name)))))
