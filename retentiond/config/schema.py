@@ -119,6 +119,9 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("audit setting", "reference_keys"): _PLACE,
     ("sql store", "password"): {"anyOf": [_SECRET]},
     ("state", "password"): {"anyOf": [_SECRET]},
+    ("mail store", "password"): {"anyOf": [_SECRET]},
+    ("mail store", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
+    ("mail store", "tls"): {"enum": ["yes", "starttls", "no", True, False]},
     ("sql store", "lock_timeout"): {"type": ["string", "number"]},
     ("sftp store", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
     ("sftp store", "path"): {"pattern": "^/"},
@@ -165,12 +168,21 @@ class SqlStoreShape(Shape):
 
 
 class MailStoreShape(Shape):
-    """Messages in Maildirs or mbox files."""
+    """Messages in Maildirs or mbox files (`path`, `format`), or of a user on an IMAP server (`host`, `user`, `password`)."""
 
     called: ClassVar[str] = "mail store"
     type: Literal["mail"] = Field(description="The kind of store.", examples=["mail"])
-    path: Text = Field(description="The folder of the mailboxes, or one mbox; no link.", examples=["/var/mail/archive"])
-    format: Literal["maildir", "mbox"] = Field(description="How the messages are kept.", examples=["maildir"])
+    path: Text = Field("", description="The folder of the mailboxes, or one mbox; no link.", examples=["/var/mail/archive"])
+    format: Literal["maildir", "mbox", "imap"] | None = Field(
+        None, description="How the messages are kept; imap goes without saying.", examples=["maildir"]
+    )
+    host: Text = Field("", description="The IMAP server.", examples=["mail.example.org"])
+    port: Any = Field(None, description="Its port; default: 993, without TLS from the first byte 143.", examples=[993])
+    user: Text = Field("", description="The user whose folders they are.", examples=["archive"])
+    password: Any = Field(None, description="The password of the user.", examples=[{"credential": "post"}])
+    tls: Any = Field(None, description="Whether the way is encrypted; default: yes.", examples=["starttls"])
+    ca: Text = Field("", description="A file with authorities of one's own.", examples=["/etc/retentiond/authority.pem"])
+    folders: list[Text] = Field(default=[], description="The folders that are looked at; default: all.", examples=[["INBOX"]])
     location: Text = Field(description="The country in which the data lies.", examples=["GB"])
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
 
@@ -247,6 +259,7 @@ def settings() -> dict[str, Any]:
     found = _whole(SettingsShape, "The configuration of retentiond")
     stores = {_word(shape): _put_right(_tidy(of_shape(shape)), shape) for shape in STORES}
     anchors = {_word(shape): _put_right(_tidy(of_shape(shape)), shape) for shape in (StoreAnchorShape, CommandAnchorShape)}
+    stores["mail-store"]["anyOf"] = [{"required": ["path", "format"]}, {"required": ["host", "user", "password"]}]
     found["$defs"] |= {**stores, **anchors, **_FURTHER}
     return found
 

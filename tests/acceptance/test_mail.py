@@ -166,3 +166,25 @@ def test_two_rules_for_one_folder_are_an_error_unless_their_conditions_tell_them
     assert "overlap" in bare.told("check", code=2).err
     bare.category("post", two + two.replace("letters:", "others:").replace("support@", "sales@"))
     assert bare.json("check")["ok"]
+
+
+def test_the_same_on_an_imap_server(bare, account, monkeypatch):
+    monkeypatch.setenv("POST", "open.sesame")
+    at = f"host: 127.0.0.1, port: {account.server.port}, user: {account.user}, ca: {account.server.ca}"
+    bare.settings(more=f"  mail: {{type: mail, {at}, password: {{env: POST}}, location: GB}}")
+    bare.category("post", CORRESPONDENCE.replace("START", "created").replace("folder: in", "folder: in/support"))
+    old = [account.put("in/support", letter(n, Subject=f"[#{n}]"), OLD) for n in range(5)]
+    new = account.put("in/support", letter(9, Subject="[#9]"), NEW)
+    assert bare.json("check")["ok"]
+    claim = ("--reason", "a claim", "--mandate", "Art. 17(3)(e) GDPR")
+    bare.told("hold", "place", "PERSON", *claim, "--subject", "email=jo4@example.net")
+    plan = bare.plan()
+    account.remove_one(old[0])
+    counts = bare.json("apply", plan)["counts"]
+    assert (3, 1) == (counts["disposed"], counts["gone"])
+    assert [old[4], new] == [key for key in [*old, new] if account.content(key)]
+    assert 0 == bare.told("audit", "lookup", "mail", old[1]).code
+    assert "The audit trail verifies" in bare.told("audit", "verify").out
+    monkeypatch.setenv("POST", "wrong")
+    told = bare.told("plan", code=5)
+    assert account.user not in told.err

@@ -1,4 +1,4 @@
-"""A program that keeps one private server while somebody needs it: `keeper.py postgres|mariadb|sftp FOLDER`.
+"""A program that keeps one private server while somebody needs it: `keeper.py postgres|mariadb|sftp|dovecot FOLDER`.
 
 Whoever uses the server holds a shared lock on FOLDER.users, which the kernel lets go of when a process dies,
 however it dies. The keeper waits for the lock alone: then nobody is left, and it stops the server that it
@@ -7,6 +7,7 @@ written through to the disk (fsync is off): these databases prove behaviour, not
 """
 
 import fcntl
+import grp
 import os
 import pwd
 import shutil
@@ -15,10 +16,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DEADLINE = 60
-USERS = {"postgres": "postgres", "mariadb": "mysql", "sftp": "nobody"}
-END = {"postgres": signal.SIGINT, "mariadb": signal.SIGTERM, "sftp": signal.SIGTERM}
+USERS = {"postgres": "postgres", "mariadb": "mysql", "sftp": "nobody", "dovecot": "dovecot"}
+END = {"postgres": signal.SIGINT, "mariadb": signal.SIGTERM, "sftp": signal.SIGTERM, "dovecot": signal.SIGTERM}
 """What makes a server stop at once, whoever is connected."""
 
 
@@ -109,6 +111,70 @@ def sftp(folder, who):
     return [program("sshd"), "-D", "-e", "-f", f"{folder}/config"], f"sftp://{user}@127.0.0.1:{port}{folder}"
 
 
+DOVECOT = """\
+protocols = imap
+base_dir = {folder}/run
+state_dir = {folder}/run
+log_path = /dev/stderr
+mail_location = maildir:{folder}/mail/%u:LAYOUT=fs
+mail_fsync = never
+first_valid_uid = 1
+first_valid_gid = 1
+default_internal_user = {user}
+default_login_user = {user}
+default_internal_group = {group}
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{folder}/cert.pem
+ssl_key = <{folder}/key.pem
+mail_max_userip_connections = 200
+passdb {{
+  driver = passwd-file
+  args = scheme=plain username_format=any {folder}/users
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/home/%u
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {plain}
+  }}
+  inet_listener imaps {{
+    port = {port}
+    ssl = yes
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+"""
+
+
+def dovecot(folder, who):
+    """Dovecot, which lets in everybody who knows the password, with TLS by a certificate of its own, and a port without."""
+    owner = os.stat(folder)
+    user, group = pwd.getpwuid(owner.st_uid).pw_name, grp.getgrgid(pwd.getpwuid(owner.st_uid).pw_gid).gr_name
+    run(who, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem", "-subj", "/CN=mail.test",
+        "-addext", "subjectAltName=IP:127.0.0.1")  # fmt: skip
+    Path(folder, "users").write_text("any:open.sesame\n")
+    port, plain = free_port(), free_port()
+    names = {"user": user, "group": group, "uid": owner.st_uid, "gid": pwd.getpwuid(owner.st_uid).pw_gid}
+    Path(folder, "dovecot.conf").write_text(DOVECOT.format(folder=folder, port=port, plain=plain, **names))
+    return [program("dovecot"), "-F", "-c", f"{folder}/dovecot.conf"], f"imaps://any@127.0.0.1:{port}/{plain}{folder}"
+
+
 def around(kind, who, folder):
     """What a server's command is run by: sshd lets nobody in who has no account, so it gets one, which it alone sees."""
     if kind != "sftp" or not who:
@@ -116,16 +182,19 @@ def around(kind, who, folder):
     return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', f"{folder}/passwd"]
 
 
-MAKERS = {"postgres": postgres, "mariadb": mariadb, "sftp": sftp}
+MAKERS = {"postgres": postgres, "mariadb": mariadb, "sftp": sftp, "dovecot": dovecot}
 
 
 def answers(address):
     """Whether the server at an address lets its first user in."""
     host = address.partition("@")[2].partition("/")[0]
-    if address.startswith("sftp"):
+    if address.startswith(("sftp", "imaps")):
+        port, hello = (
+            (host.partition(":")[2], b"SSH-") if address.startswith("sftp") else (urlsplit(address).path.split("/")[1], b"* OK")
+        )
         try:
-            with socket.create_connection(("127.0.0.1", int(host.partition(":")[2])), 2) as plug:
-                return plug.recv(4) == b"SSH-"
+            with socket.create_connection(("127.0.0.1", int(port)), 2) as plug:
+                return plug.recv(4) == hello
         except OSError:
             return False
     if address.startswith("postgresql"):

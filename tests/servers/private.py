@@ -21,6 +21,7 @@ NEEDS = {
     "postgres": (("initdb", "postgres"), "postgresql", "RETENTIOND_TEST_POSTGRES"),
     "mariadb": (("mariadb-install-db", "mariadbd"), "mariadb-server", "RETENTIOND_TEST_MARIADB"),
     "sftp": (("sshd", "ssh-keygen"), "openssh-server", ""),
+    "dovecot": (("dovecot", "openssl"), "dovecot-imapd", ""),
 }
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from retentiond.core.outcome import Outcome, Settled
 from retentiond.engine.ports import Traits
+from retentiond.stores.fates import Fates
 from retentiond.stores.mail.head import Head
 from retentiond.stores.mail.sieve import Sieve
+from retentiond.stores.paths import Step
 
 TWICE = "another message has the same name in this folder"
 SHADOWED = "a cut-short disposal still holds another message of this name beside it, in a file .retentiond~…"
 IN_DOUBT = "in-doubt"
-Step = tuple[int, str]
-"""A position, and the name of a message in the folder at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,33 +95,6 @@ class LettingGo(Boxes, Protocol):
     def put_back(self, folder: str, names: Collection[str]) -> None:
         """Undoes what a cut-short disposal of these messages left half done."""
         ...
-
-
-class Fates:
-    """What has become of the steps of one folder. The last word about a position counts."""
-
-    def __init__(self) -> None:
-        self._of: dict[int, tuple[Outcome, str]] = {}
-
-    def settle(self, position: int, outcome: Outcome, code: str = "") -> None:
-        """The fate of one position."""
-        self._of[position] = (outcome, code)
-
-    def settle_all(self, positions: Iterable[int], outcome: Outcome, code: str = "") -> None:
-        """The same fate for many."""
-        self._of.update(dict.fromkeys(positions, (outcome, code)))
-
-    def any_disposed(self) -> bool:
-        """Whether at least one message has gone by our hand."""
-        return any(outcome is Outcome.DISPOSED for outcome, _ in self._of.values())
-
-    def settled(self) -> Iterator[Settled]:
-        """One fact for each kind of fate."""
-        by: dict[tuple[Outcome, str], list[int]] = {}
-        for position, fate in self._of.items():
-            by.setdefault(fate, []).append(position)
-        for (outcome, code), positions in by.items():
-            yield Settled(positions, outcome, code)
 
 
 def left_alone(sighted: Sighted, folder: str, sieve: Sieve) -> str:

@@ -15,11 +15,13 @@ from collections.abc import Collection, Iterable, Sequence
 from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
 from retentiond.errors import StoreDenied, StoreUnavailable
+from retentiond.stores.fates import Fates
 from retentiond.stores.files.claiming import code_of
 from retentiond.stores.files.tree import is_absent
-from retentiond.stores.mail.boxes import Fates, Step, left_alone
+from retentiond.stores.mail.boxes import left_alone
 from retentiond.stores.mail.maildir import CLAIM, Folder, Found, Maildirs, Spot, revision_of
 from retentiond.stores.mail.sieve import Sieve
+from retentiond.stores.paths import Step
 
 _TRIES = 5
 
@@ -40,7 +42,7 @@ class ClaimingMaildirs(Maildirs):
         fates = Fates()
         with self.opened(folder) as opened:
             if opened is None:
-                fates.settle_all((position for position, _ in steps), Outcome.GONE)
+                fates.settle_all(steps, Outcome.GONE)
                 return fates
             mine: list[tuple[int, Spot]] = []
             files = opened.found([name for _, name in steps])
@@ -150,7 +152,8 @@ def _unlink(opened: Folder, mine: Sequence[tuple[int, Spot]], fates: Fates) -> N
             give_back(opened, claim)
             fates.settle(position, Outcome.FAILED, code_of(error))
             failed.add(position)
-    fates.settle_all({position for position, _ in mine} - failed, Outcome.DISPOSED)
+    for position in {position for position, _ in mine} - failed:
+        fates.settle(position, Outcome.DISPOSED)
 
 
 def _make_durable(opened: Folder, subs: Iterable[str]) -> None:

@@ -23,13 +23,15 @@ from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
 from retentiond.engine.ports import PIECE
 from retentiond.errors import StoreDenied, StoreUnavailable
+from retentiond.stores.fates import Fates
 from retentiond.stores.files.claiming import code_of
 from retentiond.stores.files.tree import is_absent
-from retentiond.stores.mail.boxes import Fates, Step, left_alone
+from retentiond.stores.mail.boxes import left_alone
 from retentiond.stores.mail.locks import WAIT, MailboxBusy, locked, take_away_stale, waited_for, waiting
 from retentiond.stores.mail.mbox import Entry, Index, read_index, revision_of
 from retentiond.stores.mail.mboxes import Mboxes
 from retentiond.stores.mail.sieve import Sieve
+from retentiond.stores.paths import Step
 
 RESERVED = ".retentiond~"
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -64,7 +66,7 @@ class RewritingMboxes(Mboxes):
             if fates.any_disposed():
                 raise StoreUnavailable("a disposal could not be made durable", why=_code(error)) from error
             gone = is_absent(error)
-            fates.settle_all((p for p, _ in steps), Outcome.GONE if gone else Outcome.FAILED, "" if gone else _code(error))
+            fates.settle_all(steps, Outcome.GONE if gone else Outcome.FAILED, "" if gone else _code(error))
         return fates
 
     def put_back(self, folder: str, names: Collection[str]) -> None:
@@ -95,7 +97,8 @@ class RewritingMboxes(Mboxes):
             kept = _between([entry for _, entries in going for entry in entries], status.st_size)
             _replace(directory, name, fd, status, kept)
             failpoints.reach("destroyed")
-            fates.settle_all((position for position, _ in going), Outcome.DISPOSED)
+            for position, _ in going:
+                fates.settle(position, Outcome.DISPOSED)
             return status.st_size, waiting(fd)
 
     def _going(
