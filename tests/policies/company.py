@@ -16,7 +16,7 @@ POLICIES = ROOT / "policies.d"
 EXAMPLE = ROOT / "docs" / "example"
 SETTINGS = "retentiond.example.yaml"
 LONDON = ZoneInfo("Europe/London")
-FOLDERS = ("recordings", "uploads", "papers", "backups", "logs")
+FOLDERS = ("recordings", "uploads", "papers", "backups", "logs", "mail")
 DATABASES = ("desk", "site")
 
 
@@ -84,6 +84,14 @@ class Company(Shop):
         path.write_bytes(b"what is in it")
         return name
 
+    def letter(self, folder: str, name: str, subject: str) -> str:
+        """A letter in a Maildir, read already, and its key."""
+        head = f"From: jo@example.net\nTo: desk@hollinbridge.example\nSubject: {subject}\n\n"
+        for sub in ("cur", "new", "tmp"):
+            (self.srv / "mail" / folder / sub).mkdir(parents=True, exist_ok=True)
+        (self.srv / "mail" / folder / "cur" / f"{name}:2,S").write_text(head + "Do you sell cables?\n")
+        return f"{folder}/{name}"
+
     def rows(self, database: str, table: str, rows: list[dict]) -> None:
         """Rows that all have the same columns; foreign keys are held to."""
         columns = ", ".join(rows[0])
@@ -114,4 +122,6 @@ class Company(Shop):
         if store in DATABASES:
             return {f"{table}/{value}" for (value,) in self.asked(store, f"SELECT {key} FROM {table}")}
         root = self.srv / store
+        if store == "mail":
+            return {f"{path.parts[-3]}/{path.name.partition(':')[0]}" for path in root.rglob("cur/*")}
         return {os.path.relpath(os.path.join(d, f), root) for d, _, names in os.walk(root) for f in names}

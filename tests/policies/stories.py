@@ -47,18 +47,25 @@ def enquiries(company: Company) -> Story:
         replies.append({"id": number, "enquiry_id": number, "draft": draft, "message": "Yes."})
         return f"enquiry_replies/{number}"
 
+    def letter(number: int) -> str:
+        return company.letter("enquiries", f"{number}.x", f"Re: cables [#{number}]")
+
     for n, age in enumerate(ages(60, 17, 60)):
         key = enquiry(n, "answered", age)
         story.goes("replies", reply(n))
+        story.goes("letters", letter(n))
         story.goes("questions", key, night=2)
         story.stay("questions", key, "kept", REFERRED)
     for n, age in enumerate(ages(240, 2, 13), 1000):
         story.stay("questions", enquiry(n, "answered", age), "waiting", "2 weeks is not over")
         story.stay("replies", reply(n), "waiting", "2 weeks is not over")
+        story.stay("letters", letter(n), "waiting", "2 weeks is not over")
     for n in range(2000, 2030):
         story.stay("questions", enquiry(n, "open", None), "undetermined", NO_EVENT)
     story.goes("questions", enquiry(3000, "answered", 40))  # answered by telephone: nothing refers to it
     story.stay("questions", enquiry(3001, "open", 40), "undetermined", NO_EVENT)  # opened again
+    story.stay("letters", letter(3001), "undetermined", NO_EVENT)
+    company.letter("enquiries", "4000.x", "no number")
     reply(3001, draft=1)
     company.rows("desk", "enquiries", rows)
     company.rows("desk", "enquiry_replies", replies)
