@@ -109,13 +109,13 @@ def test_options():
 
 def test_the_looking_half_holds_no_call_that_changes_anything():
     rooms = Path(__import__("retentiond.stores.files").stores.files.__file__).parent
-    looking = ["__init__", "tree", "claims", "columns", "content", "parts", "view"]
+    looking = ["__init__", "claims", "columns", "content", "parts", "view"]
     code = "import sys, retentiond.stores.files; print([m for m in sys.modules if m.startswith('retentiond.stores.files.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=rooms.parents[2])
     assert set(eval(done.stdout)) == {f"retentiond.stores.files.{room}" for room in looking[1:]}
     changing = "unlink remove rename replace rmdir removedirs mkdir makedirs link symlink utime truncate write"
     for word in (*(f"os.{call}(" for call in changing.split()), "O_WRONLY", "O_RDWR", "O_CREAT"):
-        assert not [room for room in looking if word in (rooms / f"{room}.py").read_text()]
+        assert not [room for room in (*looking, "../tree") if word in (rooms / f"{room}.py").read_text()]
 
 
 # What is an item

@@ -368,6 +368,24 @@ def test_a_scope_that_mail_does_not_have_is_refused_at_once(view, wrong):
         view.scan(wrong)
 
 
+def test_the_looking_half_holds_no_call_that_changes_anything():
+    """Looking loads none of the rooms that let go; of `locks` it takes the lock that leaves no trace."""
+    import retentiond.stores.mail
+
+    rooms = Path(retentiond.stores.mail.__file__).parent
+    looking = ["boxes", "head", "maildir", "mbox", "mboxes", "imap", "reading", "server", "sieve", "view"]
+    code = """
+import sys
+from retentiond.stores.mail import MailType, maildir, mboxes, imap
+print([m.rpartition(".")[2] for m in sys.modules if m.startswith("retentiond.stores.mail.")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=rooms.parents[2])
+    assert {*looking, "locks"} == set(eval(done.stdout))
+    changing = "unlink remove rename replace rmdir removedirs mkdir makedirs link symlink utime truncate write"
+    for word in (*(f"os.{call}(" for call in changing.split()), "O_WRONLY", "O_RDWR", "O_CREAT"):
+        assert not [room for room in looking if word in (rooms / f"{room}.py").read_text()]
+
+
 def test_options():
     kind = MailType()
     assert not list(kind.problems({"path": "/var/mail/archive", "format": "maildir", "location": "GB"}))

@@ -20,28 +20,13 @@ from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
 from retentiond.stores.fates import Fates
 from retentiond.stores.files.claims import claim_directories, is_file, is_single, look, opened, revision_of, same_file
-from retentiond.stores.files.tree import DIRECTORY, Tree, is_absent
 from retentiond.stores.paths import RESERVED, Step
+from retentiond.stores.tree import DIRECTORY, Tree, code_of, is_absent
 
-_WORDS = {
-    errno.EACCES: "denied",
-    errno.EPERM: "denied",
-    errno.EROFS: "denied",
-    errno.ENOSPC: "no-space",
-    errno.EDQUOT: "no-space",
-    errno.ELOOP: "not-followed",
-    errno.EXDEV: "other-mount",
-}
 _LACKING = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 _NOREPLACE = 1
 _TAKEN = "taken-from-claim"
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-
-
-def code_of(error: OSError) -> str:
-    """The fixed word for a system error."""
-    number = error.errno or errno.EIO
-    return _WORDS.get(number) or errno.errorcode.get(number, "eio").lower()
 
 
 def let_go(tree: Tree, fd: int, steps: Sequence[Step], revisions: Sequence[str]) -> Fates:

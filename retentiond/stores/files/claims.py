@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 
-from retentiond.stores.files.tree import Tree, is_absent, is_barred
 from retentiond.stores.paths import RESERVED
+from retentiond.stores.tree import Tree, is_absent, is_barred
 
 _FEW, _LONG = 16, 4
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from retentiond.engine.ports import PIECE
 from retentiond.errors import ItemChanged, StoreDenied
 from retentiond.stores.files.claims import claim_directories, is_file, look, opened, revision_of
-from retentiond.stores.files.tree import Tree, is_absent, is_barred, is_denied, refusal
 from retentiond.stores.paths import path_of
+from retentiond.stores.tree import Tree, is_absent, is_barred, is_denied, refusal
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -19,12 +19,12 @@ from retentiond.engine.ports import Batch, Deposit, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.columns import floor_of, pattern_of
 from retentiond.stores.fates import Fates, held_in, sorted_out
-from retentiond.stores.files.claiming import code_of, let_go, put_back
+from retentiond.stores.files.claiming import let_go, put_back
 from retentiond.stores.files.claims import sign_of
 from retentiond.stores.files.taking import take
-from retentiond.stores.files.tree import is_absent, is_denied, refusal
 from retentiond.stores.files.view import FilesView
 from retentiond.stores.paths import Step, by_directory
+from retentiond.stores.tree import code_of, is_absent, is_denied, refusal
 
 
 class FilesStore(FilesView):

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 
 from retentiond.engine.ports import PIECE, Deposit
 from retentiond.errors import Occupied, RetentiondError, StoreDenied, StoreUnavailable
-from retentiond.stores.files.claiming import code_of, move
+from retentiond.stores.files.claiming import move
 from retentiond.stores.files.claims import claimed, look, same_file
-from retentiond.stores.files.tree import Tree, is_absent, is_barred, is_denied
 from retentiond.stores.paths import RESERVED, path_of
+from retentiond.stores.tree import Tree, code_of, is_absent, is_barred, is_denied
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -24,8 +24,8 @@ from retentiond.stores.files.claims import claimed, is_file, is_single, look, na
 from retentiond.stores.files.columns import reading_of
 from retentiond.stores.files.content import edges_of, pieces_of
 from retentiond.stores.files.parts import Part
-from retentiond.stores.files.tree import Tree, Way, is_absent, is_barred, refusal
 from retentiond.stores.paths import RESERVED, Step, by_directory
+from retentiond.stores.tree import Tree, Way, is_absent, is_barred, refusal
 
 _NOTHING_WAITS = (0, 0)
 _DEEPEST = 6

@@ -16,12 +16,11 @@ from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.fates import Fates
-from retentiond.stores.files.claiming import code_of
-from retentiond.stores.files.tree import is_absent
 from retentiond.stores.mail.boxes import left_alone
 from retentiond.stores.mail.maildir import CLAIM, Folder, Found, Maildirs, Spot, revision_of
 from retentiond.stores.mail.sieve import Sieve
 from retentiond.stores.paths import Step
+from retentiond.stores.tree import code_of, is_absent
 
 _TRIES = 5
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from retentiond.errors import StoreUnavailable
-from retentiond.stores.files.tree import host_id
+from retentiond.stores.tree import host_id
 
 WAIT = 15.0
 """So many seconds a lock is waited for."""

@@ -25,11 +25,11 @@ from typing import TypeVar
 
 from retentiond.engine.ports import Traits
 from retentiond.errors import StoreDenied, StoreUnavailable
-from retentiond.stores.files.tree import Tree, is_absent, is_barred, refusal
 from retentiond.stores.mail.boxes import SHADOWED, TWICE, Sighted
 from retentiond.stores.mail.head import Head
 from retentiond.stores.mail.reading import head_at, open_quietly
 from retentiond.stores.mail.sieve import Sieve
+from retentiond.stores.tree import Tree, is_absent, is_barred, refusal
 
 INBOX = "INBOX"
 CLAIM = ".retentiond~"

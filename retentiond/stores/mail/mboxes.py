@@ -15,13 +15,13 @@ from contextlib import contextmanager
 
 from retentiond.engine.ports import Traits
 from retentiond.errors import StoreUnavailable
-from retentiond.stores.files.tree import Tree, is_absent, is_barred, refusal
 from retentiond.stores.mail.boxes import Sighted
 from retentiond.stores.mail.head import Head
 from retentiond.stores.mail.locks import read_locked
 from retentiond.stores.mail.mbox import Entry, Index, delivered_at, doubt_of, first_line, is_mbox, read_index, revision_of
 from retentiond.stores.mail.reading import head_at, open_quietly
 from retentiond.stores.mail.sieve import Sieve
+from retentiond.stores.tree import Tree, is_absent, is_barred, refusal
 
 _TRIES = 3
 

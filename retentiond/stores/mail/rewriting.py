@@ -24,14 +24,13 @@ from retentiond.engine import failpoints
 from retentiond.engine.ports import PIECE
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.fates import Fates
-from retentiond.stores.files.claiming import code_of
-from retentiond.stores.files.tree import is_absent
 from retentiond.stores.mail.boxes import left_alone
 from retentiond.stores.mail.locks import WAIT, MailboxBusy, locked, take_away_stale, waited_for, waiting
 from retentiond.stores.mail.mbox import Entry, Index, read_index, revision_of
 from retentiond.stores.mail.mboxes import Mboxes
 from retentiond.stores.mail.sieve import Sieve
 from retentiond.stores.paths import Step
+from retentiond.stores.tree import code_of, is_absent
 
 RESERVED = ".retentiond~"
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -1,4 +1,4 @@
-"""The ground that a files store stands on: a root that is opened once, and the ways below it.
+"""The ground that stores on this machine stand on: a root that is opened once, and the ways below it.
 
 Guarantees: nothing here changes anything. The root is opened once, by its real path, and is
 never a symbolic link. Every step down is taken from an open descriptor with `O_NOFOLLOW`, so
@@ -31,6 +31,15 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _BARRED = frozenset({errno.ELOOP, errno.EXDEV})
 _COUNT_SUBDIRECTORIES = frozenset({"ext2", "ext3", "ext4", "xfs", "tmpfs"})
+_WORDS = {
+    errno.EACCES: "denied",
+    errno.EPERM: "denied",
+    errno.EROFS: "denied",
+    errno.ENOSPC: "no-space",
+    errno.EDQUOT: "no-space",
+    errno.ELOOP: "not-followed",
+    errno.EXDEV: "other-mount",
+}
 _USER = re.compile(r"(?<=://)[^/@]*@")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
@@ -191,6 +200,12 @@ class Way:
                 self._fds[depth] = fd
         self._fds[-1] = fd
         return fd
+
+
+def code_of(error: OSError) -> str:
+    """The fixed word for a system error."""
+    number = error.errno or errno.EIO
+    return _WORDS.get(number) or errno.errorcode.get(number, "eio").lower()
 
 
 def refusal(error: OSError, directory: str) -> RetentiondError:
