@@ -126,7 +126,7 @@ def _destination(shape: Reading[ArchiveShape] | Reading[CopyShape] | Reading[Cop
         here.found.append(where.problem(f"the store {quoted(name)} is not declared", why, did_you_mean(name, stores)))
         return
     there = stores[name]
-    if there.selects == "table":
+    if there.selects in ("table", "mail"):
         why = f"its type is {there.type}, and copies are files"
         here.found.append(where.problem(f"the store {quoted(name)} takes no copies", why, "name a store of files"))
     if here.store is not None and _same(here.store, there):

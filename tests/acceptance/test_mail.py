@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.acceptance.shop import NEW, OLD
+from tests.acceptance.shop import LETTERS, NEW, OLD
 from tests.stores.letters import Maildir, Mbox, letter, mbox_key
 
 CORRESPONDENCE = """\
@@ -166,6 +166,26 @@ def test_two_rules_for_one_folder_are_an_error_unless_their_conditions_tell_them
     assert "overlap" in bare.told("check", code=2).err
     bare.category("post", two + two.replace("letters:", "others:").replace("support@", "sales@"))
     assert bare.json("check")["ok"]
+
+
+@pytest.mark.parametrize("kind", ["maildir", "mbox"])
+def test_letters_are_archived_as_they_were_sent_and_none_is_written_into_a_mailbox(bare, kind):
+    post = f"  mail: {{type: mail, path: mail, format: {kind}, location: GB}}"
+    bare.settings(more=post + "\n  vault: {type: files, path: vault, location: GB}")
+    (bare.folder / "vault").mkdir()
+    bare.category(
+        "post", CORRESPONDENCE.replace("START", "{header: Date}").replace("action: delete", "action: {archive: {to: vault}}")
+    )
+    place = Maildir(bare.folder / "mail") if kind == "maildir" else Mbox(bare.folder / "mail")
+    letters = [letter(n, Subject=f"[#{n}]", body=b"x" * n * 700_000 + b"\n") for n in range(3)]
+    for n, one in enumerate(letters):
+        place.put(f"{n}", one) if kind == "maildir" else place.append(one)
+    assert 3 == bare.json("apply", bare.plan())["counts"]["disposed"]
+    copies = [(bare.folder / "vault" / name).read_bytes() for name in bare.left("vault") if "manifest-" not in name]
+    assert sorted(letters) == sorted(copies)
+    assert not [name for name in bare.left("mail") if (bare.folder / "mail" / name).stat().st_size]
+    bare.category("post", LETTERS.replace("action: delete", "action: {archive: {to: mail}}"))
+    assert "takes no copies" in bare.told("check", code=2).err
 
 
 def test_the_same_on_an_imap_server(bare, account, monkeypatch):
