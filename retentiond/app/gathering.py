@@ -59,6 +59,9 @@ def _begins(
     steps: Sequence[Step], known: dict[tuple[str, str], dict[str, Stretch]], stretches: Stretches
 ) -> tuple[int, Stretch | None]:
     """Where among some steps a stretch begins, and which; behind the last one where none does."""
+    rules = {(step.category, step.rule) for step in (steps[0], steps[-1])}
+    if len(rules) == 1 and known.get(rules.pop()) == {}:  # steps of a rule stand together
+        return len(steps), None
     for i, step in enumerate(steps):
         name = (step.category, step.rule)
         if name not in known:

@@ -40,7 +40,20 @@ from retentiond.core.selector import FactsNeeded, HoldIndex
 from retentiond.engine.failpoints import reach
 from retentiond.engine.lanes import Alone, Crew, Lanes
 from retentiond.engine.pipeline import with_events
-from retentiond.engine.ports import OUTSIDE, Admission, Batch, Closing, Events, Intent, Journal, Restoring, Stop, Store, sighted
+from retentiond.engine.ports import (
+    OUTSIDE,
+    PAGE,
+    Admission,
+    Batch,
+    Closing,
+    Events,
+    Intent,
+    Journal,
+    Restoring,
+    Stop,
+    Store,
+    sighted,
+)
 from retentiond.engine.setwise import SecondLook
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 
@@ -78,8 +91,8 @@ class Work:
 
     @property
     def is_ordered(self) -> bool:
-        """Whether no other batch may be acted on at the same time: items go with one another, or are judged together."""
-        return self.again is not None or bool(self.batch.parents)
+        """Whether it is acted on alone: its items go with one another, or in one act, or are judged together."""
+        return self.again is not None or bool(self.batch.parents) or len(self.batch) > PAGE
 
 
 @dataclass(slots=True)

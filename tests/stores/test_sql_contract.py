@@ -5,6 +5,7 @@ from contextlib import closing
 import pytest
 
 from retentiond.testing.contract import StoreContract
+from retentiond.testing.sharding import LanesContract
 from tests.stores.served import Served
 from tests.stores.tables import NAMED_KEY, NUMBER_KEY, PAIR_KEY, TEXT_KEY, Database
 
@@ -25,7 +26,7 @@ class TestTables(StoreContract):
             yield database
 
 
-class TestServedTables(StoreContract):
+class TestServedTables(StoreContract, LanesContract):
     @pytest.fixture(params=["number", "name", "pair"])
     def place(self, request, served):
         return Served(served, request.param)

@@ -99,6 +99,11 @@ class Database(Protocol):
         ...
 
     @property
+    def lanes(self) -> int:
+        """How many connections side by side let rows go faster."""
+        ...
+
+    @property
     def clock(self) -> datetime | None:
         """The database's own clock, as it stood at opening; None where it has none of its own."""
         ...

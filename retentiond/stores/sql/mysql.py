@@ -48,6 +48,7 @@ class Mysql(MysqlSchema):
 
     spelling = MYSQL
     any_bytes = False
+    lanes = 2
     whole = range(-(2**63), 2**64)
 
     def __init__(self, address: Address, *, acting: bool, lock_timeout: float, statement_timeout: float) -> None:

@@ -13,6 +13,7 @@ CONCURRENTLY would not allow; MariaDB, where a change of a table is its own tran
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from retentiond.engine.failpoints import reach
@@ -46,10 +47,13 @@ class Partitions:
     """The partitions of a store's tables."""
 
     def __init__(self, store: SqlStore) -> None:
-        self._store, self._known = store, dict[Stretch, Whole]()
+        self._store, self._scope, self._known = store, None, dict[Stretch, Whole]()
+
+    _scope: Scope | None
 
     def of(self, scope: Scope) -> list[Stretch]:
         """The partitions that could go as a whole, as they are now; a batch that is one of them goes so."""
+        self._scope = replace(scope, predicates=())
         self._known = {whole.stretch: whole for whole in self._found(scope)}
         return list(self._known)
 
@@ -78,6 +82,8 @@ class Partitions:
     def let_go(self, batch: Batch) -> bool:
         """Whether the batch was a whole partition, which is gone for good; else nothing was done."""
         predicates = of_all(batch)
+        if self._scope != replace(batch.scope, predicates=()):
+            self.of(batch.scope)
         whole = self._known.get(Stretch(batch.keys[0], batch.keys[-1], len(batch))) if len(batch) else None
         if whole is None or len(predicates) < len(batch.predicates):
             return False

@@ -61,6 +61,7 @@ class Postgres(PostgresSchema):
 
     spelling = POSTGRES
     any_bytes = False
+    lanes = 2
     whole = range(-(2**63), 2**63)
 
     def __init__(self, address: Address, *, acting: bool, lock_timeout: float, statement_timeout: float) -> None:
@@ -241,9 +242,13 @@ class Postgres(PostgresSchema):
             raise Contended from None
 
     def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
-        """The partition is locked first, for as long as comparing takes; the table only while it loses it."""
+        """The partition is locked for as long as comparing takes, the table only while it loses it.
+
+        Whoever would do the same waits before either: two who had begun would stand in each other's way.
+        """
         name = POSTGRES.literal(partition)
         with self.write():
+            self.run(Clause(f"LOCK TABLE {self.source(table)} IN SHARE UPDATE EXCLUSIVE MODE"))
             self.claim(table)
             self.run(Clause(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
             compare()

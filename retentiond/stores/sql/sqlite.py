@@ -145,6 +145,7 @@ class Sqlite:
         return None
 
     account = ""
+    lanes = 1
     locking_updates = False
 
     def may(self, table: str, privilege: str, column: str | None) -> bool | None:

@@ -46,7 +46,7 @@ class SqlView:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._traits = Traits(atomic=True, batch=PAGE, notes=database.notes, clock=database.clock)
+        self._traits = Traits(atomic=True, batch=PAGE, notes=database.notes, clock=database.clock, lanes=database.lanes)
         self._layouts: dict[Any, Layout] = {}
         self._fresh: tuple[Layout, float] | None = None
 
