@@ -105,8 +105,8 @@ class LanesContract:
     """What a store must show that says `traits.lanes` > 1: handles side by side do not disturb each other."""
 
     def test_several_handles_let_go_side_by_side(self, place: Place) -> None:
-        with closing(place.look()) as view:
-            lanes = min(view.traits.lanes, 4)
+        with closing(place.act()) as store:
+            lanes = min(store.traits.lanes, 4)
         assert lanes > 1
         for i in range(120):
             place.make(f"{'ab'[i % 2]}/item-{i:03}")

@@ -100,7 +100,7 @@ class Database(Protocol):
 
     @property
     def lanes(self) -> int:
-        """How many connections side by side let rows go faster."""
+        """How many connections side by side let rows go faster. Reading by several is no faster."""
         ...
 
     @property
@@ -250,7 +250,7 @@ class Database(Protocol):
         ...
 
     def triggers(self, table: str | None = None) -> Sequence[str]:
-        """The triggers of a table, or of all."""
+        """The triggers of a table, or of all, and whatever else runs when its rows go."""
         ...
 
     def column_facts(self, table: str) -> Mapping[str, ColumnFacts]:

@@ -56,7 +56,11 @@ SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (
   UNION ALL SELECT 'f' || oid || '.' || xmin FROM pg_constraint WHERE conrelid = %s OR confrelid = %s
   UNION ALL SELECT 'i' || indexrelid || '.' || indisvalid FROM pg_index WHERE indrelid = %s
   UNION ALL SELECT 't' || oid || '.' || xmin FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal) AS known (x)"""
-_TRIGGERS = "SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'{} ORDER BY tgname"
+_TRIGGERS = """
+SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'{0}
+UNION ALL SELECT rulename::text FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+WHERE ev_enabled <> 'D' AND rulename <> '_RETURN' AND c.relkind IN ('r', 'p') AND c.relnamespace <> 'pg_catalog'::regnamespace{1}
+ORDER BY 1"""
 _PARTITIONS = """
 WITH part AS (
   SELECT c.oid, format('%%I.%%I', n.nspname, c.relname) AS name, c.relkind, c.relowner, o.relowner AS above,
@@ -195,9 +199,11 @@ class PostgresSchema(ABC):
             yield ForeignKey(source, shown, columns, referred, indexed, itself, told)
 
     def triggers(self, table: str | None = None) -> list[str]:
+        """Rules, which rewrite statements, are among them."""
         if table is None:
-            return [row[0] for row in self._all(_TRIGGERS.format(""))]
-        return [row[0] for row in self._all(_TRIGGERS.format(" AND tgrelid = %s"), [self._table(table).oid])]
+            return [row[0] for row in self._all(_TRIGGERS.format("", ""))]
+        oid = self._table(table).oid
+        return [row[0] for row in self._all(_TRIGGERS.format(" AND tgrelid = %s", " AND ev_class = %s"), [oid, oid])]
 
     @property
     def account(self) -> str:

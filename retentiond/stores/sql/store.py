@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ class SqlStore(SqlView):
 
     def __init__(self, database: Database, pace: Pace | None = None) -> None:
         super().__init__(database)
+        self._traits = replace(self._traits, lanes=database.lanes)
         self._pace, self._partitions = pace or Pace(), Partitions(self)
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:

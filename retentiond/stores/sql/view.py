@@ -46,7 +46,7 @@ class SqlView:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._traits = Traits(atomic=True, batch=PAGE, notes=database.notes, clock=database.clock, lanes=database.lanes)
+        self._traits = Traits(atomic=True, batch=PAGE, notes=database.notes, clock=database.clock)
         self._layouts: dict[Any, Layout] = {}
         self._fresh: tuple[Layout, float] | None = None
 
@@ -338,7 +338,7 @@ def _about_kin(database: Database, own: Layout, kin: Mapping[str, Layout]) -> It
     with database.guard():
         for name in kin.keys() - {own.table.name}:
             for trigger in database.triggers(name):
-                yield f"the trigger {trigger} runs on {name}: what it does to other tables is in no plan"
+                yield f"the trigger or rule {trigger} runs on {name}: what it does to other tables is in no plan"
 
 
 def _warnings(database: Database, layout: Layout) -> Iterator[str]:
@@ -358,7 +358,7 @@ def _warnings(database: Database, layout: Layout) -> Iterator[str]:
                 f" keep what they refer to: name {name} in `children`, or give it a rule of its own"
             )
         for trigger in database.triggers(table.name):
-            yield f"the trigger {trigger} runs on {table.name}: what it does to other tables is in no plan"
+            yield f"the trigger or rule {trigger} runs on {table.name}: what it does to other tables is in no plan"
             if layout.masks:
-                yield f"the trigger {trigger} may keep what {table.name} held before it was anonymised"
+                yield f"the trigger or rule {trigger} may keep what {table.name} held before it was anonymised"
     yield from database.notes
