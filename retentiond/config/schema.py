@@ -35,6 +35,16 @@ _TEXTS = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type":
 _PLACE = {"type": "string", "minLength": 1}
 _SECRET = {"$ref": "#/$defs/secret"}
 _HOST_KEY = {"type": "string", "pattern": r"^\s*(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521))\s+\S"}
+_REPLICAS = {"type": "array", "items": _PLACE, "minItems": 1}
+_REPLICAS_AND_LAG = {
+    "type": "object",
+    "properties": {
+        "urls": {**_REPLICAS, "description": "Their addresses.", "examples": [["postgresql+psycopg://user@standby/database"]]},
+        "lag": {"type": ["string", "number"], "description": "How far one may be behind; default: 5 s.", "examples": ["5 s"]},
+    },
+    "required": ["urls"],
+    "additionalProperties": False,
+}
 
 _COMPANIONS: Mapping[str, tuple[str, ...]] = {
     "column": ("zone", "unit"),
@@ -132,6 +142,7 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("sftp store", "known_hosts"): _PLACE,
     ("sftp store", "timeout"): {"type": ["string", "number"]},
     ("sql store", "statement_timeout"): {"type": ["string", "number"]},
+    ("sql store", "replicas"): {"anyOf": [_REPLICAS, _REPLICAS_AND_LAG]},
 }
 """By kind of thing and key, what is said of it besides or instead; None takes a word away."""
 
@@ -164,6 +175,11 @@ class SqlStoreShape(Shape):
         None,
         description="The longest that one statement may take; default: 5 minutes on a server, no bound for a file.",
         examples=["30 s"],
+    )
+    replicas: Any = Field(
+        None,
+        description="Servers that follow, by their addresses: rows go only while none of them is far behind (lag, 5 s).",
+        examples=[["postgresql+psycopg://user@standby/database"]],
     )
 
 
