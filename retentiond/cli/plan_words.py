@@ -103,6 +103,8 @@ def tell_refused(name: str, header: Header) -> None:
     blocking = [r for r in header.refused if r.blocks]
     if not blocking:
         return
+    if header.forecast:
+        return
     sentence(f"  The steps of {', '.join(sorted(header.blocked()))} will not be carried out.")
     if any(r.limit in UNPASSABLE for r in blocking):
         say("  This cannot be passed: see `retentiond clock` and `retentiond approve`.")

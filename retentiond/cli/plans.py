@@ -31,7 +31,7 @@ def plans() -> None:
         say("There are no plans. Make one: retentiond plan")
         return
     table(
-        ("plan", "made", "categories", "steps", "state"),
+        ("plan", "as of", "categories", "steps", "state"),
         [
             (
                 short(name),
@@ -42,7 +42,7 @@ def plans() -> None:
             )
             for name, header, done, kept in rows
         ],
-        left=("plan", "made", "categories", "state"),
+        left=("plan", "as of", "categories", "state"),
     )
 
 

@@ -19,8 +19,12 @@ _WIDTH = 80
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Sequence[str] = ()) -> None:
-    """Prints a table. Numbers stand right with thousands separated; the columns in `left` stand left and may wrap."""
+    """Prints a table. Numbers stand right with thousands separated; the columns in `left` stand left and may wrap.
+
+    Columns stand closer together before anything is wrapped.
+    """
     from rich.box import SIMPLE_HEAD
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -30,6 +34,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Seq
     for row in rows:
         shown.add_row(*[Text(_cell(value)) for value in row])
     out = console()
+    if Measurement.get(out, out.options.update(max_width=10_000), shown).maximum > out.width:
+        shown.padding = (0, 0, 0, 0)
     with out.capture() as captured:
         out.print(shown)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

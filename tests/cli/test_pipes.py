@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from retentiond.cli.render import table
 from tests.world import World
 
 WIDTH = 80
@@ -87,6 +88,16 @@ def test_what_is_said_on_a_pipe_fits_and_has_no_escape_codes(world, name):
 def test_a_table_never_exceeds_the_width_whatever_stands_in_it(world):
     world.run("event", "record", "call-settled", "x/" * 80)
     lines = said(world, "event", "list").stdout.splitlines()
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_columns_stand_closer_together_before_a_name_is_cut(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = ("rule", "due", "overdue", "waiting", "other", "bytes", "oldest")
+    table(columns, [("customer-accounts/customers", 16_159, 16_159, 16_160, 2_346, "1.4 MiB", "2026-05-28")], left=("rule",))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[2].startswith("customer-accounts/customers ")
     assert max(map(len, lines)) <= WIDTH
 
 
