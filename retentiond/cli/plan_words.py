@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -61,20 +61,25 @@ def counts(rows: Sequence[Mapping[str, Any]]) -> None:
         left=("rule",),
     )
     for r in rows:
-        others = ", ".join(f"{r[n]:,} {n}{_why(r, n)}" for n in _OTHERS if r[n])
-        if others:
-            sentence(f"  other: {r['category']}/{r['rule']}: {others}")
-    for r in rows:
-        if r.get("overdue_staying"):
-            sentence(f"  overdue: {r['category']}/{r['rule']}: {r['overdue_staying']:,} of them stay all the same")
+        for kind, rest in _further(r):
+            sentence(f"  {kind}: {r['category']}/{r['rule']}: {rest}")
     if any(one["why"] == WAITS for r in rows for one in r.get("reasons", {}).get("kept", ())):
         say("  What waits for review waits for a person: retentiond review list")
-    for r in rows:
-        if r.get("children"):
-            sentence(f"  family: {r['category']}/{r['rule']}: of what is due, {r['children']:,} go with other rows, before them")
-    for r in rows:
-        if r.get("violations"):
-            sentence(f"  violation: {r['category']}/{r['rule']}: {r['violations']:,} that must not exist")
+
+
+def _further(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the table cannot say of a rule: a word, and the rest of the sentence."""
+    others = ", ".join(f"{r[n]:,} {n}{_why(r, n)}" for n in _OTHERS if r[n])
+    if others:
+        yield "other", others
+    if why := _why(r, "waiting"):
+        yield "waiting", f"{r['waiting']:,}{why}"
+    if r.get("overdue_staying"):
+        yield "overdue", f"{r['overdue_staying']:,} of them stay all the same"
+    if r.get("children"):
+        yield "family", f"of what is due, {r['children']:,} go with other rows, before them"
+    if r.get("violations"):
+        yield "violation", f"{r['violations']:,} that must not exist"
 
 
 def _why(counts: Mapping[str, Any], verdict: str) -> str:

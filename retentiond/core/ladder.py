@@ -36,6 +36,7 @@ APPROVED = "a review approved it"
 REVIEW = "review"
 """The rung of what a person has not let go."""
 KEPT, DEFAULT = "kept by rule", "default keep"
+MINIMUM, COOLING = "statutory minimum", "cooling off"
 
 Reviews = Callable[[Sequence[str], Sequence[str | None]], Sequence[Reviewed | None]]
 """(keys, revisions) → what a review decided about each item in exactly this revision; None where nothing."""
@@ -306,8 +307,8 @@ def _default(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 LADDER: tuple[Rung, ...] = (
     Rung("hold", "held", _hold, beats_due=True, lawful=True),
     Rung("store's own lock", "locked", _lock, beats_due=True, lawful=True),
-    Rung("statutory minimum", "waiting", _minimum, beats_due=True, lawful=True),
-    Rung("cooling off", "waiting", _cooling, beats_due=True),
+    Rung(MINIMUM, "waiting", _minimum, beats_due=True, lawful=True),
+    Rung(COOLING, "waiting", _cooling, beats_due=True),
     Rung("referred to", "kept", _referred, beats_due=True),
     Rung("in doubt", "undetermined", _doubt, beats_due=True),
     Rung("without a copy", "kept", _uncopied, beats_due=True),

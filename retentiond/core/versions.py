@@ -13,7 +13,7 @@ from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from retentiond.core.ladder import REVIEW, Bench, Judgement
+from retentiond.core.ladder import COOLING, LADDER, MINIMUM, Bench, Judgement
 from retentiond.core.period import IMMEDIATELY, Period
 from retentiond.core.policy import Action, Limits, Rule
 
@@ -36,6 +36,10 @@ class Amount:
                 self.oldest = start
 
 
+_OTHERWISE_DUE = frozenset(rung.name for rung in LADDER if rung.beats_due and rung.name != MINIMUM)
+"""The rungs of what the rule itself makes due; a minimum is of the rule."""
+
+
 @dataclass(slots=True)
 class Change:
     """What a change of a rule comes to: items newly due, items no longer due, and items due under both."""
@@ -51,13 +55,17 @@ class Change:
             yield judged
 
     def take(self, judged: Judgement, old: Bench | None) -> None:
-        """Compares one page: judged by the new rule, and due by the old one (None: it looked at something else)."""
-        page, due = judged.page, judged.due
+        """Compares one page: judged by the new rule, and due by the old one (None: it looked at something else).
+
+        What cools off is newly due as well. What is due by both, but held, locked, in doubt or waiting for a person, is neither.
+        """
+        page = judged.page
+        due = [*judged.due, *(i for group in judged.groups if group.rung == COOLING for i in group.positions)]
         if old is None:
             self.newly.add(page.starts, page.sizes, due)
             return
         was = old.still_due(page.starts)
-        mine = {*due, *(i for group in judged.groups if group.rung == REVIEW for i in group.positions)}
+        mine = {*due, *(i for group in judged.groups if group.rung in _OTHERWISE_DUE for i in group.positions)}
         self.newly.add(page.starts, page.sizes, [i for i in due if not was[i]])
         self.no_longer.add(page.starts, page.sizes, [i for i, before in enumerate(was) if before and i not in mine])
         self.both += sum(was[i] for i in due)

@@ -60,11 +60,17 @@ def test_what_a_change_makes_due_cools_off(busy):
     busy.category("post", LETTERS, head=head)
     busy.letters(3, first=200, at=SIXTY_DAYS_OLD)
     assert busy.json("plan", "post")["rules"][0]["due"] == 10
+    busy.told("approve", "post", "--yes")
     busy.category("post", STRICTER, head=head)
     (rule,) = busy.json("plan", "post")["rules"]
     assert (rule["due"], rule["waiting"]) == (10, 8)
     key = sorted(busy.json("plan", "post", "--at", f"{NOW + timedelta(days=9):%Y-%m-%d}")["rules"][0].items())
     assert ("due", 13) in key, "after the cooling off they are due"
+    busy.told("hold", "place", "H", "--reason", "r", "--mandate", "m", "--store", "desk", "--path", "letters/00000.txt")
+    told = busy.told("approve", "post", "--yes").out
+    assert re.search(r"waiting: post/letters: 8 \(.* cooling off until", told.replace("\n   ", ""))
+    assert re.search(r"post/letters +newly due +3 ", told), "what cools off is newly due"
+    assert "no longer due" not in told, "a hold is no change of a rule"
 
 
 def test_plan_diff_says_what_lies_between_two_plans(busy):
