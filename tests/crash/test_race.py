@@ -14,12 +14,12 @@ FILES = 12_000
 PLACER = Path(__file__).with_name("placer.py")
 
 
-@pytest.fixture(params=["a file", "postgres"])
-def state(request):
-    """Where the state is, as `retentiond.yaml` says it."""
-    if request.param == "a file":
-        return "state"
-    return f"{{directory: state, database: '{request.getfixturevalue('postgres').url}'}}"
+@pytest.fixture(params=["a file", "a file, several lanes", "postgres"])
+def setting(request):
+    """Where the state is, as `retentiond.yaml` says it, and whether files go by several lanes."""
+    if request.param == "postgres":
+        return f"{{directory: state, database: '{request.getfixturevalue('postgres').url}'}}", False
+    return "state", "lanes" in request.param
 
 
 def placer(world, name, first, step):
@@ -39,16 +39,18 @@ def placer(world, name, first, step):
     return started
 
 
-def test_thousands_of_holds_race_a_running_apply(tmp_path, state):
+def test_thousands_of_holds_race_a_running_apply(tmp_path, setting):
     """Every hold is either read by the intent or committed after it, and what a hold was in time for is still there."""
+    state, lanes = setting
     world = World(tmp_path / "world", files=FILES, rows=10, state=state)
     plan = world.run("plan")["plan"]
     placers = [placer(world, "A", 1, 8), placer(world, "B", 4, 8)]
-    done = world.run("apply", plan)
+    assert world.killed_at("never", 1, "apply", plan, lanes=lanes) == 0
     for one in placers:
         assert one.wait(timeout=60) == 0
         one.stdout.close()
     with House(str(world.folder / "retentiond.yaml")) as house:
+        done = house.runs.all()[0]
         holds = {h.path: h.entry for h in reversed(house.holds.all())}
         year, category = house.memory.reference_scopes()[0]
         references = house.references(year)(category, "recordings")
