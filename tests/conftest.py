@@ -5,4 +5,4 @@ import pytest
 # The shipped contract is a test module like any other: its assertions show their values.
 pytest.register_assert_rewrite("retentiond.testing.contract")
 
-pytest_plugins = ("tests.servers.databases", "tests.servers.mailboxes", "tests.servers.sftp")
+pytest_plugins = ("tests.servers.databases", "tests.servers.mailboxes", "tests.servers.objects", "tests.servers.sftp")

@@ -10,7 +10,7 @@ from retentiond.app.house import House
 from retentiond.config.load import promise_findings, secret_findings
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.pipeline import bench_for, scope_for
-from retentiond.engine.ports import Granted
+from retentiond.engine.ports import Granted, Proving
 from retentiond.errors import Problem, RetentiondError, StoreDenied, StoreUnavailable
 
 _SAMPLES = 5
@@ -18,11 +18,12 @@ _SAMPLES = 5
 
 @dataclass(slots=True)
 class Checked:
-    """What `check` found: warnings about the rules, and each rule's view of its store."""
+    """What `check` found: warnings about the rules, each rule's view of its store, and what stores have shown of themselves."""
 
     warnings: list[Problem] = field(default_factory=list)
     rules: list[RuleChecked] = field(default_factory=list)
     down: dict[str, RetentiondError] = field(default_factory=dict)
+    proved: dict[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class RuleChecked:
     samples: Sequence[str] = ()
 
 
-def check(house: House, *, offline: bool) -> Checked:
-    """Everything that can be known without changing anything; `offline` opens no store."""
+def check(house: House, *, offline: bool, probe: bool = False) -> Checked:
+    """Everything that can be known without changing anything; `offline` opens no store, `probe` lets them write a scratch."""
     checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded), *secret_findings(house.loaded)])
     for category in house.rulebook.categories.values():
         for rule in category.rules:
@@ -51,7 +52,20 @@ def check(house: House, *, offline: bool) -> Checked:
                 checked.rules.append(_look(house, category, rule, plain))
             except (StoreUnavailable, StoreDenied) as error:
                 checked.down[f"{category.name}/{rule.name}"] = error
+    if probe and not offline:
+        _prove(house, checked)
     return checked
+
+
+def _prove(house: House, checked: Checked) -> None:
+    """Lets each store that was seen show what its server does, where it has to be seen."""
+    for name in dict.fromkeys(rule.store for rule in checked.rules):
+        try:
+            store = house.store(name)
+            if isinstance(store, Proving):
+                checked.proved[name] = store.prove()
+        except (StoreUnavailable, StoreDenied) as error:
+            checked.down[name] = error
 
 
 def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> RuleChecked:

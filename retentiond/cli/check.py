@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--offline", is_flag=True, help="Open no store: check the files alone.")
-@click.option("--probe", is_flag=True, help="Let stores that need it write a scratch object (files and sql need none).")
+@click.option("--probe", is_flag=True, help="Let stores that need it (s3) write a scratch object, to see what their server does.")
 @common
 def check(offline: bool, probe: bool) -> int:
     """Read the configuration and every category, open every store, and change nothing.
@@ -26,15 +26,15 @@ def check(offline: bool, probe: bool) -> int:
     """
     from retentiond.app.checking import check as check_house
 
-    _ = probe
     with house() as at_home:
-        found = check_house(at_home, offline=offline)
+        found = check_house(at_home, offline=offline, probe=probe)
     if options().json:
         answer(
             {
                 "ok": not found.down,
                 "warnings": [asdict(w) for w in found.warnings],
                 "rules": [asdict(r) for r in found.rules],
+                "proved": {store: list(told) for store, told in found.proved.items()},
                 "errors": [{"rule": where} | row(p) for where, error in found.down.items() for p in error.problems],
             }
         )
@@ -58,6 +58,9 @@ def _tell(found: Checked) -> None:
             say("  such as " + ", ".join(rule.samples))
         for warning in rule.warnings:
             sentence(f"  warning: {warning}")
+    for store, told in found.proved.items():
+        for words in told:
+            sentence(f"{store}: {words}")
     for problem in found.warnings:
         say(f"warning: {problem}")
     for where, error in found.down.items():

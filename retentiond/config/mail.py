@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from retentiond.config.reading import Part, Reading, read
-from retentiond.config.shapes import MessageShape
+from retentiond.config.selections import MessageShape
 from retentiond.config.suggest import quoted
 from retentiond.core.mail import compile_text, is_header
 from retentiond.core.pattern import PatternError, compile_pattern

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 
 NOT_YET: Mapping[str, frozenset[str]] = {
     "rule": frozenset({"link"}),
-    "path selection": frozenset({"tags", "versions", "uploads"}),
+    "path selection": frozenset(),
     "table selection": frozenset(),
-    "start": frozenset({"metadata", "tag"}),
-    "store type": frozenset({"s3"}),
+    "start": frozenset(),
     "engine": frozenset({"dask"}),
 }
 """By kind of thing: the keys, or the words, that are refused as not in this version."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from retentiond.config.reading import Part
-from retentiond.core.policy import Category, MailSelection, PathSelection, Rule, Selection, TableSelection
+from retentiond.core.policy import Category, MailSelection, ObjectSelection, PathSelection, Rule, Selection, TableSelection
 from retentiond.errors import Problem
 
 _TOKEN = re.compile(r"\{(\w+)(?::([^{}]*))?\}|(\*\*/)|(\*\*)|(\*)|(.)", re.DOTALL)
@@ -98,11 +98,23 @@ def meet(one: Selection, other: Selection) -> bool:
             return False
         return one.where is None or other.where is None or one.where.split() == other.where.split()
     if isinstance(one, PathSelection) and isinstance(other, PathSelection):
-        return _common_path(one.pattern, other.pattern)
+        return not _told_apart(one, other) and _common_path(one.pattern, other.pattern)
     if isinstance(one, MailSelection) and isinstance(other, MailSelection):
         apart = None not in (one.conditions, other.conditions) and one.conditions != other.conditions
         return not apart and _common_path(one.folder, other.folder)
     return False
+
+
+def _told_apart(one: PathSelection, other: PathSelection) -> bool:
+    """Whether two selections of objects can have none in common, whatever their patterns."""
+    if not isinstance(one, ObjectSelection) or not isinstance(other, ObjectSelection):
+        return False
+    mine = dict(one.tags)
+    return (
+        one.uploads != other.uploads
+        or {one.versions, other.versions} == {"current", "noncurrent"}
+        or any(mine.get(name, value) != value for name, value in other.tags)
+    )
 
 
 def _common_path(one: str, other: str) -> bool:

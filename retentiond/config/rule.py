@@ -17,10 +17,12 @@ from retentiond.config.copies import Here, copy_of, requirement_of
 from retentiond.config.instead import captured, clock_of, forbid_of, generations_of
 from retentiond.config.mail import KEYS, MailFields, mail_of, means_everything
 from retentiond.config.not_yet import NOT_YET
+from retentiond.config.objects import CONDITIONS, path_selection, refuse_undescribed
 from retentiond.config.places import zone_problem
 from retentiond.config.reading import Part, Reading, kind_of, not_among, read
+from retentiond.config.selections import MessageShape, PathShape, TableShape
 from retentiond.config.settings import Surroundings
-from retentiond.config.shapes import MessageShape, MinimumShape, PathShape, RuleShape, StartShape, TableShape
+from retentiond.config.shapes import MinimumShape, RuleShape, StartShape
 from retentiond.config.stores import Declared
 from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.config.words import day_longer, longer_by
@@ -28,13 +30,22 @@ from retentiond.core.entry import name as entry_name
 from retentiond.core.mail import is_header
 from retentiond.core.pattern import PathPattern, PatternError, compile_pattern
 from retentiond.core.period import FOREVER, Period
-from retentiond.core.policy import MailSelection, Minimum, PathSelection, Rule, Selection, Start, TableSelection
+from retentiond.core.policy import MailSelection, Minimum, ObjectSelection, PathSelection, Rule, Selection, Start, TableSelection
 from retentiond.errors import Problem
 
 _ALWAYS_PATHS = frozenset({"*", "**", "**/*", "**/**"})
 _ALWAYS_CONDITIONS = frozenset({"1", "true", "1=1"})
 _NO_CREATION = frozenset({"files", "sftp"})
-_START_KINDS: tuple[Literal["column", "path", "header", "event"], ...] = ("column", "path", "header", "event")
+_START_KINDS: tuple[Literal["column", "path", "header", "metadata", "tag", "event"], ...] = (
+    "column",
+    "path",
+    "header",
+    "metadata",
+    "tag",
+    "event",
+)
+_READ = ("column", "metadata", "tag")
+"""Starts that are read from what somebody wrote as he pleased."""
 Fields = PathPattern | MailFields
 """What tells which fields the items of a selection have; None for rows, whose columns only the database knows."""
 
@@ -128,10 +139,12 @@ def _selection(rule: Reading[RuleShape], store: Declared | None, bench: Bench) -
         return _table(rule, part, bench.found), None
     if kind == "mail":
         return _mail(rule, part, bench.found)
-    return _path(rule, part, bench.found)
+    return _path(rule, part, store, bench.found)
 
 
-def _path(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> tuple[Selection | None, PathPattern | None]:
+def _path(
+    rule: Reading[RuleShape], part: Part, store: Declared | None, found: list[Problem]
+) -> tuple[Selection | None, PathPattern | None]:
     before = len(found)
     shape = read(PathShape, part, found)
     text = shape.get("path")
@@ -144,8 +157,9 @@ def _path(rule: Reading[RuleShape], part: Part, found: list[Problem]) -> tuple[S
         return None, None
     if len(found) > before and not shape.has("path"):
         return None, None
-    _everything(rule, shape, text in _ALWAYS_PATHS, (rule.get("store"),), found)
-    selection = PathSelection(text, shape.get("empty_directories") or "keep")
+    always = text in _ALWAYS_PATHS and not shape.part.data.keys() & set(CONDITIONS)
+    _everything(rule, shape, always, (rule.get("store"),), found)
+    selection = path_selection(shape, text, store, found)
     return selection if len(found) == before else None, pattern
 
 
@@ -223,7 +237,7 @@ def _start(
         return None
     kind = store.selects if store else _kind_of(selection)
     if isinstance(part.data, dict):
-        return _start_of_mapping(part, kind, store, pattern, bench)
+        return _start_of_mapping(part, kind, store, (selection, pattern), bench)
     if part.data in ("created", "modified"):
         return _start_of_word(part, kind, store, bench)
     if isinstance(part.data, str) and part.data in _START_KINDS:
@@ -237,7 +251,8 @@ def _start(
 
 
 def _kind_of(selection: Selection | None) -> str:
-    return {TableSelection: "table", MailSelection: "mail", PathSelection: "path"}.get(type(selection), "unknown")
+    kinds = {TableSelection: "table", MailSelection: "mail", PathSelection: "path", ObjectSelection: "path"}
+    return kinds.get(type(selection), "unknown")
 
 
 def _start_of_word(part: Part, kind: str, store: Declared | None, bench: Bench) -> Start | None:
@@ -256,7 +271,10 @@ def _start_of_word(part: Part, kind: str, store: Declared | None, bench: Bench) 
     return Start(cast("Literal['created', 'modified']", part.data), zone=_zone(None, store, bench))
 
 
-def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: Fields | None, bench: Bench) -> Start | None:
+def _start_of_mapping(
+    part: Part, kind: str, store: Declared | None, selected: tuple[Selection | None, Fields | None], bench: Bench
+) -> Start | None:
+    selection, pattern = selected
     before = len(bench.found)
     shape = read(StartShape, part, bench.found)
     written = [k for k in _START_KINDS if k in part.data]
@@ -269,7 +287,9 @@ def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: Fi
     chosen = written[0]
     name = shape.get(chosen)
     _refuse_strangers(shape, chosen, bench.found)
-    if name:
+    if name and chosen in ("metadata", "tag"):
+        refuse_undescribed(shape, chosen, store, selection, bench.found)
+    elif name:
         {"column": _column, "path": _dated_name, "header": _header, "event": _event}[chosen](shape, name, kind, pattern, bench)
     wrong = zone_problem(shape.get("zone")) if shape.has("zone") else None
     if wrong:
@@ -277,7 +297,7 @@ def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: Fi
     if len(bench.found) > before or not name:
         return None
     zone = _zone(shape.get("zone"), store, bench)
-    if chosen == "column" and store and not (shape.get("zone") or store.zone or shape.get("unit")):
+    if chosen in _READ and store and not (shape.get("zone") or store.zone or shape.get("unit")):
         why = f"neither the rule nor its store says otherwise, so they are read in {zone}"
         bench.warnings.append(
             shape.where(chosen).problem("times without a zone", why, "add 'zone' to the store if that is wrong")
@@ -286,7 +306,7 @@ def _start_of_mapping(part: Part, kind: str, store: Declared | None, pattern: Fi
 
 
 def _refuse_strangers(shape: Reading[StartShape], chosen: str, found: list[Problem]) -> None:
-    allowed = {"column": ("zone", "unit"), "path": ("zone",), "header": ("zone",), "event": ("by",)}[chosen]
+    allowed = {"path": ("zone",), "header": ("zone",), "event": ("by",)}.get(chosen, ("zone", "unit"))
     for key in ("by", "zone", "unit"):
         stranger = shape.piece(key)
         if stranger is not None and key not in allowed:

@@ -46,8 +46,11 @@ _REPLICAS_AND_LAG = {
     "additionalProperties": False,
 }
 
+_READ = ("zone", "unit")
 _COMPANIONS: Mapping[str, tuple[str, ...]] = {
-    "column": ("zone", "unit"),
+    "column": _READ,
+    "metadata": _READ,
+    "tag": _READ,
     "path": ("zone",),
     "header": ("zone",),
     "event": ("by",),
@@ -104,7 +107,7 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "minProperties": 1,
         **_NAMED,
         "additionalProperties": {
-            "anyOf": [{"$ref": f"#/$defs/{name}-store"} for name in ("files", "sql", "mail", "sftp", "other")]
+            "anyOf": [{"$ref": f"#/$defs/{name}-store"} for name in ("files", "sql", "mail", "sftp", "s3", "other")]
         },
     },
     ("configuration file", "identities"): {
@@ -132,6 +135,12 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("mail store", "password"): {"anyOf": [_SECRET]},
     ("mail store", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
     ("mail store", "tls"): {"enum": ["yes", "starttls", "no", True, False]},
+    ("path selection", "tags"): {"minProperties": 1, "additionalProperties": {"type": "string"}},
+    ("s3 store", "access_key"): {"anyOf": [_SECRET]},
+    ("s3 store", "secret_key"): {"anyOf": [_SECRET]},
+    ("s3 store", "owner"): {"type": ["string", "integer"]},
+    ("s3 store", "content_md5"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
+    ("s3 store", "conditional_deletes"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
     ("sql store", "lock_timeout"): {"type": ["string", "number"]},
     ("sftp store", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
     ("sftp store", "path"): {"pattern": "^/"},
@@ -226,7 +235,29 @@ class SftpStoreShape(Shape):
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
 
 
-STORES: tuple[type[Shape], ...] = (FilesStoreShape, SqlStoreShape, MailStoreShape, SftpStoreShape)
+class S3StoreShape(Shape):
+    """Objects in a bucket of S3, or of a server that speaks it."""
+
+    called: ClassVar[str] = "s3 store"
+    type: Literal["s3"] = Field(description="The kind of store.", examples=["s3"])
+    bucket: Text = Field(description="The bucket.", examples=["acme-calls"])
+    prefix: Text = Field("", description="What every key begins with: a folder, so to speak.", examples=["inbound/"])
+    region: Text = Field("", description="The region of the bucket; compared with its location.", examples=["eu-west-2"])
+    endpoint: Text = Field("", description="The address of a server of one's own.", examples=["https://s3.internal:9000"])
+    location: Text = Field(description="The country in which the data lies.", examples=["GB"])
+    access_key: Any = Field(None, description="The access key; default: the usual chain.", examples=[{"credential": "s3_access"}])
+    secret_key: Any = Field(None, description="The secret key beside it.", examples=[{"credential": "s3_secret"}])
+    profile: Text = Field("", description="A profile of the usual chain.", examples=["retention"])
+    owner: Any = Field(None, description="The account that the bucket must belong to.", examples=["123456789012"])
+    content_md5: Any = Field("no", description="Also send the old checksum, for old servers.", examples=["yes"])
+    conditional_deletes: Any = Field("no", description="That the server compares ETags while it deletes.", examples=["yes"])
+    inventory: dict[str, Text] = Field(
+        default={}, description="Reports that are read instead of a listing.", examples=[{"prefix": "reports/acme-calls/daily/"}]
+    )
+    zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
+
+
+STORES: tuple[type[Shape], ...] = (FilesStoreShape, SqlStoreShape, MailStoreShape, SftpStoreShape, S3StoreShape)
 """The options of the kinds of store that come with the program; each kind judges its own when they are read."""
 
 _FURTHER: Mapping[str, Any] = {
@@ -276,6 +307,7 @@ def settings() -> dict[str, Any]:
     stores = {_word(shape): _put_right(_tidy(of_shape(shape)), shape) for shape in STORES}
     anchors = {_word(shape): _put_right(_tidy(of_shape(shape)), shape) for shape in (StoreAnchorShape, CommandAnchorShape)}
     stores["mail-store"]["anyOf"] = [{"required": ["path", "format"]}, {"required": ["host", "user", "password"]}]
+    stores["s3-store"] |= _any_of(["region", "endpoint"])
     found["$defs"] |= {**stores, **anchors, **_FURTHER}
     return found
 

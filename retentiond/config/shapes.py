@@ -10,12 +10,13 @@ from __future__ import annotations
 import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from retentiond.config.copy_shapes import ArchiveShape, CopyShape, RequireShape
 from retentiond.config.notify_shapes import AppriseShape, MailShape, WebhookShape
-from retentiond.config.reading import Piece, Shape, Text, schema, words
+from retentiond.config.reading import Piece, Shape, Text, Texts, schema, words
 from retentiond.config.schedule import cron, schedule
+from retentiond.config.selections import MessageShape, PathShape, TableShape
 from retentiond.config.words import Unreadable, period, share, size, within
 from retentiond.core.anonymise import LONGEST_HASH, SHORTEST_HASH
 from retentiond.core.period import Period
@@ -23,7 +24,6 @@ from retentiond.core.period import Period
 warnings.filterwarnings("ignore", 'Field name "copy" in "RuleShape" shadows', UserWarning)
 """A word of the language that is the name of an old method of pydantic's, which nobody here calls."""
 
-Texts = Annotated[list[Text], Field(min_length=1)]
 PeriodWords = Annotated[Period, *words(period, "3 months")]
 ScheduleWords = Annotated[Any, *words(schedule, "every 15 minutes")]
 CronWords = Annotated[Any, *words(cron, "0 2 * * mon")]
@@ -36,13 +36,6 @@ Basis = Literal["consent", "contract", "legal_obligation", "vital_interests", "p
 
 def _basis(value: Any) -> Any:
     return "_".join(value.lower().split()) if isinstance(value, str) else value
-
-
-def _condition(value: Any) -> Any:
-    """`1` and `true` are conditions too, and always true ones; judged as such, not by their type."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else value
 
 
 def _yes(value: Any) -> bool:
@@ -98,83 +91,15 @@ class EventShape(Shape):
     )
 
 
-class PathShape(Shape):
-    """Items of a file-like store, by a pattern of their paths."""
-
-    called: ClassVar[str] = "path selection"
-    path: Text = Field("**", description="A pattern, relative to the store's root.", examples=["tickets/{ticket}/**"])
-    empty_directories: Literal["keep", "remove"] = Field(
-        "keep", description="What becomes of directories left empty.", examples=["keep"]
-    )
-    everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in uploads"])
-
-
-def _children(value: Any) -> Any:
-    if value in ("forbid", "reflect"):
-        return value
-    return tuple(_column_list(value, "'children' is forbid, reflect, or a list of tables"))
-
-
-def _columns(value: Any) -> tuple[str, ...]:
-    return tuple(_column_list([value] if isinstance(value, str) else value, "a key is a column, or a list of columns"))
-
-
-def _column_list(value: Any, why: str) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
-        raise Unreadable("this is no list of names", why, "write for example [name, other]")
-    if len(set(value)) < len(value):
-        raise Unreadable("a name stands twice", why, "remove one of them")
-    return value
-
-
-_NAMES = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-
-
-class TableShape(Shape):
-    """Rows of a table, by a condition in the database's own dialect."""
-
-    called: ClassVar[str] = "table selection"
-    table: Text = Field(description="The table, with its schema where needed.", examples=["attachments"])
-    where: Annotated[Text, BeforeValidator(_condition)] | None = Field(
-        None, description="A condition.", examples=["kind = 'upload'"]
-    )
-    key: Annotated[tuple[str, ...], words(_columns, "id")[0], _NAMES] = Field(
-        (), description="Columns that name a row; default: the primary key.", examples=["id"]
-    )
-    version: Text | None = Field(None, description="A column that changes with the row.", examples=["updated_at"])
-    children: Annotated[Any, words(_children, "forbid")[0], _NAMES] = Field(
-        "forbid", description="Rows that refer to a due row: forbid, reflect, or tables.", examples=["forbid"]
-    )
-    everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in attachments"])
-
-
-def _patterns(value: Any) -> tuple[str, ...]:
-    return tuple(_column_list([value] if isinstance(value, str) else value, "it is a pattern, or a list of patterns"))
-
-
-class MessageShape(Shape):
-    """Messages of a store of mail, by their folder and their headers; all that is said has to fit."""
-
-    called: ClassVar[str] = "mail selection"
-    folder: Text = Field("**", description="A pattern of folders.", examples=["support/{year}"])
-    __annotations__["from"] = Annotated[tuple[str, ...], words(_patterns, "*@example.net")[0], _NAMES]
-    vars()["from"] = Field((), description="Patterns of addresses; one fits one in From.", examples=["*@example.net"])
-    to: Annotated[tuple[str, ...], words(_patterns, "support@*")[0], _NAMES] = Field(
-        (), description="Patterns of addresses; one fits one in To.", examples=[["support@example.org", "help@example.org"]]
-    )
-    header: dict[str, Text] = Field(
-        default={}, description="Patterns of what further headers say, by their names.", examples=[{"Subject": "*[#{ticket}]*"}]
-    )
-    everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in archive"])
-
-
 class StartShape(Shape):
-    """Where the clock starts: exactly one of `column`, `path`, `header`, `event`."""
+    """Where the clock starts: exactly one of `column`, `path`, `header`, `metadata`, `tag`, `event`."""
 
     called: ClassVar[str] = "start"
     column: Text = Field("", description="A column with a date or a time.", examples=["closed_at"])
     path: Text = Field("", description="A date captured from the path.", examples=["day"])
     header: Text = Field("", description="A header of a message with a date.", examples=["Date"])
+    metadata: Text = Field("", description="A field of an object's own metadata.", examples=["recorded-at"])
+    tag: Text = Field("", description="A tag of an object.", examples=["recorded"])
     event: Text = Field("", description="A declared event.", examples=["ticket-resolved"])
     by: Text = Field("", description="The field whose value is the event's subject.", examples=["ticket"])
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])

@@ -7,11 +7,11 @@ declared, so that the rules that name it can be judged.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from retentiond.config.not_yet import DO, NOT_YET, WHY
 from retentiond.config.places import absolute, absolute_url, zone_problem
 from retentiond.config.reading import Part, entries, kind_of
 from retentiond.config.secrets import is_reference, reference, refuse_inline_password
@@ -70,6 +70,7 @@ def _declared(name: str, part: Part, folder: str, types: Mapping[str, StoreType]
     zone = _zone(part, options, bad, found)
     if known is not None:
         found += _problems(part, known, options, bad)
+    _compare_location(part, known, location, options, found)
     definition = StoreDefinition(name, type_name, location, options) if len(found) == before else None
     path = local_path(type_name, options)
     return Declared(part, type_name, _selects(type_name, known), location, zone, path, definition, written)
@@ -98,8 +99,6 @@ def _known(part: Part, name: str, types: Mapping[str, StoreType], found: list[Pr
 
 
 def _unknown_type(part: Part, name: str, types: Mapping[str, StoreType]) -> Problem:
-    if name in NOT_YET["store type"]:
-        return part.problem(f"the store type '{name}' is not in this version", WHY, DO)
     return part.problem(f"unknown store type {quoted(name)}", f"known are {listed(sorted(types))}", did_you_mean(name, types))
 
 
@@ -174,6 +173,17 @@ def _problems(part: Part, known: StoreType, options: Mapping[str, Any], bad: set
         where = part.at(option) if option in part.data else part
         found.append(where.problem_with_key(f"'{option}': {what}", f"the store type {known.name} judges its own options"))
     return found
+
+
+def _compare_location(
+    part: Part, known: StoreType | None, location: str, options: Mapping[str, Any], found: list[Problem]
+) -> None:
+    """That a store is in the country that it is said to be in, where its type can tell (`country`) and the location is a code."""
+    country: str | None = getattr(known, "country", lambda _: None)(options)
+    if country is None or not re.fullmatch("[A-Z]{2}", location) or country == location:
+        return
+    why, do = f"its options put it in {country}", f"write location: {country}, or correct where it is"
+    found.append(part.at("location").problem(f"the store is not in {quoted(location)}", why, do))
 
 
 def local_path(type_name: str, options: Mapping[str, Any]) -> str:

@@ -34,6 +34,19 @@ class PathSelection:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectSelection(PathSelection):
+    """The objects of a bucket whose key matches a pattern, and that bear all of the tags.
+
+    `versions` says which of an object's versions are meant, where the bucket keeps them: gone means gone, so
+    all are by default. With `uploads` the items are uploads that never came to their end, and no objects.
+    """
+
+    versions: Literal["all", "current", "noncurrent"] = "all"
+    tags: tuple[tuple[str, str], ...] = ()
+    uploads: Literal["", "incomplete"] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TableSelection:
     """The rows of a table for which a condition in the database's own dialect holds.
 

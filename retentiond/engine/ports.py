@@ -331,6 +331,15 @@ class Identifying(Protocol):
         ...
 
 
+@runtime_checkable
+class Proving(Protocol):
+    """A store that can show, on a scratch object of its own, what its server does. `check --probe` asks it to."""
+
+    def prove(self) -> Sequence[str]:
+        """Writes a scratch object, takes it away again, and says in sentences what was seen."""
+        ...
+
+
 class StoreType(Protocol):
     """A kind of store: one class, registered under the entry points `retentiond.stores`."""
 

@@ -194,7 +194,6 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "engine": (S, "engine: local", "engine: locale"),
     "state database": (S, "state: state", "state: {directory: state, database: mysql+pymysql://db/r, password: swordfish}"),
     "store type": (S, "type: files", "type: file"),
-    "store type of later": (S, "type: files", "type: s3"),
     "no location": (S, ", location: IE", ""),
     "no type": (S, "type: files, ", ""),
     "store option": (S, "path: srv/uploads", "path: srv/uploads, paht: x"),

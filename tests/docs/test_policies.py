@@ -16,7 +16,7 @@ from tests.docs.test_readme import ROOT
 PAGE = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
 TABLES = {
     called: [tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]) for row in rows.splitlines()[2:]]
-    for called, rows in re.findall(r"^<!-- shape: ([a-z ]+) -->\n\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    for called, rows in re.findall(r"^<!-- shape: ([a-z0-9 ]+) -->\n\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
 }
 SCHEMA = {"$defs": {}}
 for whole in (schemas.category(), schemas.settings()):
@@ -85,8 +85,10 @@ def test_every_word_that_is_not_there_yet_is_named():
 def test_no_word_is_named_that_is_there():
     listed = {
         where: set(re.findall(r"`([a-z0-9_.]+)`", words))
-        for where, words in re.findall(r"^\| (rule|`start`) \| (.*?) \|$", PAGE, re.MULTILINE)
+        for where, words in re.findall(
+            r"^\| (rule|`start`) \| (.*?) \|$", PAGE.partition("## What is not there yet")[2], re.MULTILINE
+        )
     }
     assert {where.strip("`"): words for where, words in listed.items()} == {
-        where: set(NOT_YET[where]) for where in ("rule", "start")
+        where: set(NOT_YET[where]) for where in ("rule", "start") if NOT_YET[where]
     }

@@ -23,6 +23,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "paramiko": ("retentiond/stores/sftp/connection.py",),
     "psycopg": ("retentiond/stores/sql/postgres.py", "retentiond/ledger"),
     "pymysql": ("retentiond/stores/sql/mysql.py",),
+    "botocore": ("retentiond/stores/s3",),
+    "duckdb": ("retentiond/stores/s3/inventory.py",),
     "pyrage": ("retentiond/archive/age.py",),
     "pytest": ("retentiond/testing",),
     "hypothesis": ("retentiond/testing",),

@@ -1,4 +1,4 @@
-"""A program that keeps one private server while somebody needs it: `keeper.py postgres|mariadb|sftp|dovecot FOLDER`.
+"""A program that keeps one private server while somebody needs it: `keeper.py postgres|mariadb|sftp|dovecot|ceph FOLDER`.
 
 Whoever uses the server holds a shared lock on FOLDER.users, which the kernel lets go of when a process dies,
 however it dies. The keeper waits for the lock alone: then nobody is left, and it stops the server that it
@@ -15,12 +15,20 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
 DEADLINE = 60
-USERS = {"postgres": "postgres", "mariadb": "mysql", "sftp": "nobody", "dovecot": "dovecot"}
-END = {"postgres": signal.SIGINT, "mariadb": signal.SIGTERM, "sftp": signal.SIGTERM, "dovecot": signal.SIGTERM}
+USERS = {"postgres": "postgres", "mariadb": "mysql", "sftp": "nobody", "dovecot": "dovecot", "ceph": "ceph"}
+END = {
+    "postgres": signal.SIGINT,
+    "mariadb": signal.SIGTERM,
+    "sftp": signal.SIGTERM,
+    "dovecot": signal.SIGTERM,
+    "ceph": signal.SIGKILL,
+}
 """What makes a server stop at once, whoever is connected."""
 
 
@@ -62,7 +70,7 @@ def postgres(folder, who):
     options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off",
                "full_page_writes": "off", "max_connections": 100, "autovacuum": "off", "log_min_messages": "fatal"}  # fmt: skip
     settings = [f"--{name}={value}" for name, value in options.items()]
-    return [program("postgres"), "-D", data, *settings], f"postgresql://test@127.0.0.1:{port}/postgres"
+    return [program("postgres"), "-D", data, *settings], f"postgresql://test@127.0.0.1:{port}/postgres", []
 
 
 def mariadb(folder, who):
@@ -76,7 +84,13 @@ def mariadb(folder, who):
                "innodb-flush-log-at-trx-commit": 0, "innodb-log-file-size": "32M", "innodb-buffer-pool-size": "64M",
                "skip-name-resolve": 1, "skip-log-bin": 1, "init-file": f"{folder}/first.sql"}  # fmt: skip
     settings = [f"--{name}={value}" for name, value in options.items()]
-    return [program("mariadbd"), "--no-defaults", *settings], f"mysql://test@127.0.0.1:{port}/mysql"
+    return [program("mariadbd"), "--no-defaults", *settings], f"mysql://test@127.0.0.1:{port}/mysql", []
+
+
+def ceph(folder, who):
+    from ceph import mini
+
+    return mini(folder, who, program, free_port)
 
 
 PASSWORD = "$6$retentiond$/itWAwk84NUO7.7FGD52EBw4tfq80u74PCN0ynDWafZ.OAjTf8GKEcdxHo6UJSsjR9Mu4V6qr2x8CTWEK0lRs0"
@@ -108,7 +122,7 @@ def sftp(folder, who):
     user = "files" if who else pwd.getpwuid(owner.st_uid).pw_name
     account = f"{user}:{PASSWORD}:{owner.st_uid}:{owner.st_gid}::{folder}/data:/bin/sh\n"
     Path(folder, "passwd").write_text(Path("/etc/passwd").read_text() + account)
-    return [program("sshd"), "-D", "-e", "-f", f"{folder}/config"], f"sftp://{user}@127.0.0.1:{port}{folder}"
+    return [program("sshd"), "-D", "-e", "-f", f"{folder}/config"], f"sftp://{user}@127.0.0.1:{port}{folder}", []
 
 
 DOVECOT = """\
@@ -172,7 +186,7 @@ def dovecot(folder, who):
     port, plain = free_port(), free_port()
     names = {"user": user, "group": group, "uid": owner.st_uid, "gid": pwd.getpwuid(owner.st_uid).pw_gid}
     Path(folder, "dovecot.conf").write_text(DOVECOT.format(folder=folder, port=port, plain=plain, **names))
-    return [program("dovecot"), "-F", "-c", f"{folder}/dovecot.conf"], f"imaps://any@127.0.0.1:{port}/{plain}{folder}"
+    return [program("dovecot"), "-F", "-c", f"{folder}/dovecot.conf"], f"imaps://any@127.0.0.1:{port}/{plain}{folder}", []
 
 
 def around(kind, who, folder):
@@ -182,7 +196,7 @@ def around(kind, who, folder):
     return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', f"{folder}/passwd"]
 
 
-MAKERS = {"postgres": postgres, "mariadb": mariadb, "sftp": sftp, "dovecot": dovecot}
+MAKERS = {"postgres": postgres, "mariadb": mariadb, "sftp": sftp, "dovecot": dovecot, "ceph": ceph}
 
 
 def answers(address):
@@ -197,6 +211,14 @@ def answers(address):
                 return plug.recv(4) == hello
         except OSError:
             return False
+    if address.startswith("http"):
+        try:
+            urllib.request.urlopen(f"http://{host}/", timeout=2).close()
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
     if address.startswith("postgresql"):
         import psycopg
 
@@ -220,7 +242,7 @@ def keep(kind, folder):
     os.chown(folder, uid, -1)
     os.chdir(folder)
     try:
-        command, address = MAKERS[kind](folder, who)
+        command, address, beside = MAKERS[kind](folder, who)
         log = open(f"{folder}/log", "wb")  # noqa: SIM115 the server writes to it as long as it lives
         command = [*around(kind, who, folder), "setpriv", f"--pdeathsig={END[kind].name[3:]}", *who, *command]
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -246,6 +268,9 @@ def keep(kind, folder):
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+            for other in beside:
+                other.kill()
+                other.wait()
     finally:
         os.chdir("/")
         shutil.rmtree(folder, ignore_errors=True)

@@ -33,7 +33,7 @@ class Own:
         self.who, uid = unprivileged(kind)
         os.chown(self.folder, uid, -1)
         make = postgres if kind == "postgres" else mariadb
-        self.command, self.address = make(self.folder, self.who)
+        self.command, self.address, _ = make(self.folder, self.who)
         self.command += options
         self.process = None
 

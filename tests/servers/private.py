@@ -1,8 +1,8 @@
 """Private servers for the tests: one for each engine and run of pytest, shared by its workers.
 
 `RETENTIOND_TEST_POSTGRES` and `RETENTIOND_TEST_MARIADB` name a server that is there already instead, by the address
-of a user who may make databases and users. Where the programs are missing, tests are skipped, and say so;
-where `CI` is set, that is an error.
+of a user who may make databases and users, and `RETENTIOND_TEST_S3` one of Ceph (`http://KEY:SECRET@HOST:PORT`). Where
+the programs are missing, tests are skipped, and say so; where `CI` is set, that is an error.
 """
 
 import fcntl
@@ -22,6 +22,7 @@ NEEDS = {
     "mariadb": (("mariadb-install-db", "mariadbd"), "mariadb-server", "RETENTIOND_TEST_MARIADB"),
     "sftp": (("sshd", "ssh-keygen"), "openssh-server", ""),
     "dovecot": (("dovecot", "openssl"), "dovecot-imapd", ""),
+    "ceph": (("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin"), "radosgw", "RETENTIOND_TEST_S3"),
 }
 
 

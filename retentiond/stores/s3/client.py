@@ -1,0 +1,241 @@
+"""The one door to botocore: one bucket, opened, and told apart from every other.
+
+Guarantees: every request carries the account that the bucket must belong to, where one is given; a
+request that lets something go is sent once and never again by itself, because between two sendings
+a newcomer may have taken the name; errors become ours, without a name, a key or a server's text.
+
+Names travel as text, or as bytes where they are no UTF-8; nothing is validated or normalised on the way.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
+
+from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
+from retentiond.stores.s3.options import Options
+from retentiond.stores.s3.trouble import refusal
+
+Versioning = Literal["unversioned", "enabled", "suspended"]
+DELETERS = 8
+"""So many requests are under way at once."""
+BODY = "RawBody"
+_LISTINGS = ("ListObjectsV2", "ListObjectVersions", "DeleteObjects")
+_ONCE = frozenset({"delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object"})
+_NO_LOCKS = frozenset(
+    {"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration", "NotImplemented", "MethodNotAllowed"}
+)
+_ERROR = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<Error[\s>]")
+"""An error in a 200, which botocore makes a 500 of."""
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Bucket:
+    """An open bucket. Its requests may come from several threads at once.
+
+    `versioning` is as it was at opening; `locks` says whether versions may be locked.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._pool: ThreadPoolExecutor | None = None
+        try:
+            session = _session(options)
+            self._asking = _client(session, options, attempts=5)
+            self._once = _client(session, options, attempts=1)
+        except (BotoCoreError, ValueError) as error:
+            raise refusal(error) from error
+        head = self.call("head_bucket")["ResponseMetadata"]["HTTPHeaders"]
+        self.clock: datetime | None = parsedate_to_datetime(head["date"]) if "date" in head else None
+        self._check_region(head)
+        self._check_owner()
+        self.versioning, self.needs_mfa = self._versioning()
+        self.locks = self.versioning != "unversioned" and self._has_locks()
+
+    @property
+    def place(self) -> str:
+        """The server or region, the bucket, the prefix, and whether versions are kept: all four say where a plan is for."""
+        where = self.options.endpoint or self.options.region
+        return f"s3:{where}/{self.options.bucket}/{self.options.prefix} ({self.versioning})"
+
+    def call(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """One request; `StoreUnavailable` or `StoreDenied` where it fails."""
+        try:
+            return self.ask(operation, **parameters)
+        except (ClientError, BotoCoreError) as error:
+            raise refusal(error) from error
+
+    def ask(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
+        """One request, its errors as they come: for whoever can tell one error from another."""
+        client = self._once if operation in _ONCE else self._asking
+        if self.options.owner:
+            parameters["ExpectedBucketOwner"] = self.options.owner
+        answer: dict[str, Any] = getattr(client, operation)(Bucket=self.options.bucket, **parameters)
+        return answer
+
+    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R | RetentiondError]:
+        """What a function gives for each item, in order, several at once; the error in the place of what fails."""
+
+        def safe(item: T) -> R | RetentiondError:
+            try:
+                return function(item)
+            except RetentiondError as error:
+                return error
+
+        several = list(items)
+        if len(several) < 2:
+            return [safe(item) for item in several]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(DELETERS, thread_name_prefix="s3")
+        return list(self._pool.map(safe, several))
+
+    def all(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """`each` where nothing may fail: the first error is raised."""
+        found: list[R] = []
+        for one in self.each(function, items):
+            if isinstance(one, RetentiondError):
+                raise one
+            found.append(one)
+        return found
+
+    def check_versioning(self) -> None:
+        """`StoreDenied` where versions are kept otherwise than at opening: what a deletion does there is something else."""
+        if self._versioning()[0] != self.versioning:
+            raise StoreDenied(
+                "the versioning of the bucket has changed",
+                why="a deletion does something else in a bucket that keeps versions otherwise",
+                do="retentiond plan",
+            )
+
+    def close(self) -> None:
+        """Ends what is under way, and closes the connections."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._asking.close()
+        self._once.close()
+
+    def _versioning(self) -> tuple[Versioning, bool]:
+        answer = self.call("get_bucket_versioning")
+        if b"Versioning" not in answer[BODY] or not answer[BODY].rstrip().endswith(b">"):
+            raise StoreUnavailable("the server does not say whether the bucket keeps versions", why="its answer broke off")
+        states: Mapping[str | None, Versioning] = {"Enabled": "enabled", "Suspended": "suspended"}
+        return states.get(answer.get("Status"), "unversioned"), answer.get("MFADelete") == "Enabled"
+
+    def _has_locks(self) -> bool:
+        """Whether versions may be locked; so also where nobody says."""
+        try:
+            answer = self.ask("get_object_lock_configuration")
+        except ClientError as error:
+            return error.response.get("Error", {}).get("Code") not in _NO_LOCKS
+        except BotoCoreError as error:
+            raise refusal(error) from error
+        found: Mapping[str, Any] | None = answer.get("ObjectLockConfiguration")
+        return found is None or found.get("ObjectLockEnabled") == "Enabled"
+
+    def _check_region(self, head: Mapping[str, str]) -> None:
+        told = head.get("x-amz-bucket-region")
+        if not self.options.endpoint and told is not None and told != self.options.region:
+            raise StoreDenied(
+                "the bucket is in another region than its store says",
+                do="correct `region`, and look whether `location` still holds",
+            )
+
+    def _check_owner(self) -> None:
+        """That the bucket is the account's; a server that does not look at the header is asked for the bucket's owner."""
+        if not self.options.owner or not self.options.endpoint:
+            return
+        other = "0" * len(self.options.owner) if self.options.owner.strip("0") else "1" * len(self.options.owner)
+        try:
+            self._asking.head_bucket(Bucket=self.options.bucket, ExpectedBucketOwner=other)
+        except ClientError:
+            return
+        except BotoCoreError as error:
+            raise refusal(error) from error
+        if self.call("get_bucket_acl").get("Owner", {}).get("ID") != self.options.owner:
+            raise StoreDenied("the bucket belongs to another account than its store says", do="correct `owner`, or `bucket`")
+
+
+def code_of(error: ClientError) -> str:
+    """The code of a server's error; for a HEAD, which has no body, its status."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def wire(raw: str) -> str | bytes:
+    """A name as it is sent: text, or bytes where it is no text."""
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        return raw.encode("utf-8", "surrogateescape")
+    return raw
+
+
+def _session(options: Options) -> Any:
+    session = botocore.session.Session(profile=options.profile or None)
+    session.register_component("data_loader", _models())
+    if options.access_key:
+        session.set_credentials(options.access_key, options.secret_key)
+    return session
+
+
+@cache
+def _models() -> Loader:
+    """Botocore's description of S3, read once for all handles: opening one costs a tenth then."""
+    return Loader()
+
+
+def _client(session: Any, options: Options, attempts: int) -> Any:
+    config = Config(
+        connect_timeout=10,
+        read_timeout=120,
+        max_pool_connections=2 * DELETERS,
+        parameter_validation=False,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"} if options.endpoint else {},
+    )
+    region = options.region or "us-east-1"
+    client = session.create_client("s3", region_name=region, endpoint_url=options.endpoint or None, config=config)
+    for operation in _LISTINGS:
+        client.meta.events.register(f"before-parse.s3.{operation}", _take_body)
+    client.meta.events.register("before-parse.s3.GetBucketVersioning", _keep_body)
+    if options.content_md5:
+        client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+    return client
+
+
+def _take_body(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Keeps the body for a parser of ours, and leaves an empty one for botocore's, which is slow."""
+    body = response_dict["body"]
+    if response_dict["status_code"] == 200 and not _ERROR.match(body):
+        customized_response_dict[BODY] = body
+        response_dict["body"] = b"<Empty/>"
+
+
+def _keep_body(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Keeps the body of an answer that says something by what is not in it, so that a broken one can be told from it."""
+    customized_response_dict[BODY] = response_dict["body"]
+
+
+def _add_md5(params: dict[str, Any], **_: Any) -> None:
+    """For servers that know no modern checksums: the old one beside them (RFC 1864)."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode("ascii")
+
+
+def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The items in runs of at most `size`."""
+    return [items[first : first + size] for first in range(0, len(items), size)]

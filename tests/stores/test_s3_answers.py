@@ -1,0 +1,187 @@
+"""Answers of S3 that come late, in part, wrong or never: errors inside a 200, throttling, circles, cut lines."""
+
+import re
+from contextlib import closing, suppress
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from retentiond.errors import StoreUnavailable
+from retentiond.testing.wire import DOWN, UP, Wire
+from tests.servers.twisted import Twisted, error
+from tests.stores.objects import act, dispose, look, shown
+
+
+@pytest.fixture
+def bucket(moto_server):
+    made = moto_server.bucket()
+    for i in range(5):
+        made.put_quickly(f"in/{i}", b"x", {})
+    return made
+
+
+def once(twist):
+    """Twists the first request for which it has an answer, and no other."""
+    done = []
+
+    def maybe(asked):
+        answer = None if done else twist(asked)
+        done.extend([answer] if answer else [])
+        return answer
+
+    return maybe
+
+
+def told(asked):
+    """The keys that a deletion names."""
+    return re.findall(r"<Key>(.*?)</Key>", asked.body.decode())
+
+
+def deleted(*keys, errors=()):
+    said = "".join(f"<Deleted><Key>{key}</Key><VersionId>null</VersionId></Deleted>" for key in keys)
+    wrong = "".join(f"<Error><Key>{key}</Key><VersionId>null</VersionId><Code>{code}</Code></Error>" for key, code in errors)
+    return 200, f'<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{said}{wrong}</DeleteResult>'.encode()
+
+
+def test_what_an_answer_does_not_mention_is_nobodys_fact(bucket, moto_server):
+    def answer(asked):
+        return deleted("in/0", "in/2", "in/4", "in/not-asked") if asked.operation == "POST delete" else None
+
+    with Twisted(moto_server, answer) as line, closing(act(bucket, endpoint=line.endpoint)) as store:
+        assert dispose(store, shown(store)) == ["disposed", None, "disposed", None, "disposed"]
+
+
+def test_errors_inside_a_200_are_read_one_by_one(bucket, moto_server):
+    errors = [("in/0", "NoSuchVersion"), ("in/1", "AccessDenied"), ("in/2", "PreconditionFailed"), ("in/3", "MalformedXML")]
+
+    def answer(asked):
+        return deleted("in/4", errors=errors) if asked.operation == "POST delete" else None
+
+    with Twisted(moto_server, answer) as line, closing(act(bucket, endpoint=line.endpoint)) as store:
+        assert dispose(store, shown(store)) == ["gone", "failed:denied", "changed", "failed:malformed-x-m-l", "disposed"]
+
+
+def test_throttling_is_waited_for(bucket, moto_server):
+    def busy(asked):
+        return error("SlowDown") if asked.operation == "POST delete" else None
+
+    with Twisted(moto_server, once(busy)) as line, closing(act(bucket, endpoint=line.endpoint)) as store:
+        assert dispose(store, shown(store)) == ["disposed"] * 5
+        assert len(line.heard("POST delete")) == 2
+    assert bucket.keys() == []
+
+
+def test_a_busy_version_is_tried_again_by_itself(bucket, moto_server):
+    def busy(asked):
+        if asked.operation != "POST delete":
+            return None
+        for key in told(asked)[1:]:
+            bucket.delete_object(Key=key)
+        return deleted(*told(asked)[1:], errors=[("in/0", "InternalError")])
+
+    with Twisted(moto_server, once(busy)) as line, closing(act(bucket, endpoint=line.endpoint)) as store:
+        assert dispose(store, shown(store)) == ["disposed"] * 5
+        assert told(line.heard("POST delete")[1]) == ["in/0"]
+
+
+def test_a_newcomer_during_the_pause_is_left_as_it_is(bucket, moto_server):
+    """The first request was lost; meanwhile somebody has uploaded again. Sending it again would delete the newcomer."""
+
+    def lost(asked):
+        if asked.operation != "POST delete":
+            return None
+        bucket.put("in/0", b"newcomer")
+        bucket.delete_object(Key="in/1")
+        return error("InternalError", 500)
+
+    with Twisted(moto_server, once(lost)) as line, closing(act(bucket, endpoint=line.endpoint)) as store:
+        fates = dispose(store, shown(store))
+    assert fates == ["changed", None, "disposed", "disposed", "disposed"], "what went by a lost request is to be inferred"
+    assert bucket.get("in/0") == b"newcomer"
+
+
+def test_a_server_that_stays_busy_ends_the_disposal_and_nothing_is_said_of_the_rest(bucket, moto_server, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def busy(asked):
+        return error("SlowDown") if asked.operation == "POST delete" else None
+
+    with Twisted(moto_server, busy) as line, closing(act(bucket, endpoint=line.endpoint)) as store:
+        with pytest.raises(StoreUnavailable, match="busy"):
+            dispose(store, shown(store))
+        assert len(line.heard("POST delete")) == 4
+    assert len(bucket.keys()) == 5
+
+
+def page(*keys, truncated):
+    rows = "".join(
+        f"<Contents><Key>{k}</Key><LastModified>2020-01-01T00:00:00.000Z</LastModified><ETag>e</ETag><Size>1</Size></Contents>"
+        for k in keys
+    )
+    end = f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
+    return 200, f"<ListBucketResult>{rows}{end}</ListBucketResult>".encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda _: page(truncated=True), "does not end"),
+        (lambda after: page("in/b", "in/a", truncated=True) if after else page("in/c", truncated=True), "circles"),
+        (lambda after: page("in/a", truncated=True), "does not end"),
+        (lambda _: (200, b"<ListBucketResult><Contents>"), "broken"),
+        (lambda _: (200, b"<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>"), "no listing"),
+    ],
+)
+def test_a_listing_that_goes_wrong_is_an_error_and_no_shorter_listing(bucket, moto_server, answer, why):
+    def listing(asked):
+        query = parse_qs(urlsplit(asked.path).query)
+        return answer(query.get("start-after")) if asked.operation == "GET list-type" else None
+
+    with (
+        Twisted(moto_server, listing) as line,
+        closing(look(bucket, endpoint=line.endpoint)) as view,
+        pytest.raises(StoreUnavailable, match=why),
+    ):
+        shown(view)
+
+
+def test_the_old_checksum_and_the_etag_are_sent_where_the_configuration_says_so(bucket, moto_server):
+    with Twisted(moto_server) as line:
+        options = {"endpoint": line.endpoint, "content_md5": "yes", "conditional_deletes": "yes"}
+        with closing(act(bucket, **options)) as store:
+            assert store.traits.atomic
+            assert dispose(store, shown(store)) == ["disposed"] * 5
+        (asked,) = line.heard("POST delete")
+    assert "Content-MD5" in asked.headers
+    assert asked.body.count(b"<ETag>&quot;") + asked.body.count(b'<ETag>"') == 5
+    assert asked.body.count(b"<VersionId>null</VersionId>") == 5
+
+
+def test_every_request_names_the_account(bucket, moto_server):
+    owner = bucket.get_bucket_acl()["Owner"]["ID"]
+    with Twisted(moto_server) as line, closing(act(bucket, endpoint=line.endpoint, owner=owner)) as store:
+        dispose(store, shown(store))
+        told = [asked.headers.get("x-amz-expected-bucket-owner") for asked in line.asked]
+    assert told.count(owner) == len(told) - 1, "one asks for another, to see whether the server looks at it"
+
+
+@pytest.mark.parametrize("way", [UP, DOWN])
+@pytest.mark.parametrize("after", [100, 600, 1500, 4000])
+def test_a_line_that_is_cut_leaves_facts_and_running_again_finishes(ceph_server, way, after):
+    bucket = ceph_server.bucket("enabled")
+    for i in range(40):
+        bucket.put_quickly(f"in/{i:02}", b"x", {})
+    port = int(ceph_server.endpoint.rpartition(":")[2])
+    with Wire("127.0.0.1", port) as wire:
+        endpoint = f"http://{wire.host}:{wire.port}"
+        with closing(act(bucket, endpoint=endpoint)) as store:
+            plan, fates = shown(store), []
+            wire.cut_after(way, after)
+            with suppress(StoreUnavailable):
+                fates = dispose(store, plan)
+        there = {version for _, version, _ in bucket.everything()}
+        said = [revision for (_, revision), fate in zip(plan, fates, strict=False) if fate == "disposed"]
+        assert not there & set(said)
+        with closing(act(bucket, endpoint=endpoint)) as store:
+            assert set(dispose(store, plan)) <= {"disposed", "gone"}
+    assert bucket.everything() == []
