@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ DURABLE = {
     "mariadb": ("--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=1G", "--innodb-log-file-size=1G"),
 }
 """What a server needs so that a commit survives a power cut, with room to work in; for measuring."""
+
+_STARTER = ThreadPoolExecutor(1)
+"""The thread that starts servers: they die with the thread that started them, and whoever wants one may be a short-lived one."""
 
 
 class Own:
@@ -39,11 +43,7 @@ class Own:
 
     def start(self):
         """Starts it and waits until it answers."""
-        with open(f"{self.folder}/log", "ab") as log:
-            self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig=KILL", *self.who, *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder,
-            )  # fmt: skip
+        self.process = _STARTER.submit(self._begun).result()
         for _ in range(DEADLINE * 10):
             if answers(self.address):
                 Path(self.folder, "first.sql").write_text("")  # what the first start had to make is there
@@ -54,6 +54,11 @@ class Own:
                 continue
             break
         raise AssertionError(Path(self.folder, "log").read_text(errors="replace")[-2000:])
+
+    def _begun(self):
+        command = ["setpriv", "--pdeathsig=KILL", *self.who, *self.command]
+        with open(f"{self.folder}/log", "ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
 
     def stop(self, how=None):
         """Ends it: at once, whoever is connected, or by a signal of one's own."""

@@ -92,6 +92,14 @@ class Postgres(PostgresSchema):
                 if name not in _DECODED and oid:
                     self.con.adapters.register_loader(oid, TextLoader)
         self.con.prepare_threshold = 2
+        try:
+            self._pin()
+        except BaseException:
+            self.con.close()
+            raise
+
+    def _pin(self) -> None:
+        """Says what would otherwise be somebody's habit."""
         with self.guard():
             limits = {name: f"{max(1, round(seconds * 1000))}ms" for name, seconds in self._limits.items()}
             pinned = _PINNED | limits
