@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
 from retentiond.app.copying import make_copies
+from retentiond.app.dropping import take_events
 from retentiond.app.gathering import whole_families, whole_stretches
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
-from retentiond.app.judging import with_reviews
+from retentiond.app.judging import with_requests, with_reviews
 from retentiond.app.letting_go import Vaults, letting_go
 from retentiond.app.recovery import recover
 from retentiond.app.requiring import acted_on
@@ -23,10 +24,11 @@ from retentiond.core.ladder import Bench
 from retentiond.core.limits import UNPASSABLE, refuse
 from retentiond.core.plan import SHORTEST_NAME
 from retentiond.core.policy import Rule
-from retentiond.core.registers import Registers
+from retentiond.core.registers import Hold, Registers
 from retentiond.engine.codec import Step
 from retentiond.engine.executor import Executor, Result, Work
 from retentiond.engine.lanes import scan
+from retentiond.engine.linked import Member, Sets
 from retentiond.engine.pipeline import bench_for, scope_for, together
 from retentiond.engine.ports import PAGE, Batch, Partitioned, Stop, Store, Stretch, View
 from retentiond.engine.setwise import SecondLook, Together
@@ -44,7 +46,7 @@ from retentiond.ledger.journal import RunJournal
 from retentiond.ledger.plans import PlanFile
 from retentiond.ledger.spans import Done
 
-_RULE = attrgetter("category", "rule")
+_RULE = attrgetter("category", "rule", "request")
 
 Progress = Callable[[int, int], None]
 """(steps settled, steps in the plan)."""
@@ -83,6 +85,7 @@ def apply_plan(
     """Carries out a plan, or what is left of it. Errors are those of `errors.py`; nothing is destroyed before the checks."""
     with house.locked("execute", "a run of `retentiond apply`"):
         recovered = recover(house)
+        take_events(house)
         try:
             check_usable(house, plan)
             if house.plans.is_done(plan.name):
@@ -211,6 +214,8 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
         house.reference_keys.key(year, category)
     for rule in (r for category in allowed for r in house.rulebook.categories[category].rules if r.action.needs_key):
         house.anonymise_key(rule.store)
+    for request in plan.header.requests or ():
+        house.requests.allow(request, plan.name)
     run = house.runs.begin(plan.name, allowance, allowed)
     publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
@@ -227,7 +232,7 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
             _count(applied, result, by_rule)
             progress(settled, plan.header.total)
     applied.stopped, applied.down = executor.stopped, executor.down
-    house.memory.disposed(plan.name, by_rule)
+    house.memory.disposed(plan.name, by_rule, usual=plan.header.requests is None)
     unresolved = any(intent.plan == plan.name for intent in house.runs.open_intents())
     unfinished = applied.stopped or applied.down or unresolved or len(allowed) < len(plan.header.categories)
     left = sum(applied.counts[name] for name in ("held", "locked", "failed", "unknown"))
@@ -255,6 +260,7 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
     """The steps that are left, in batches of one rule with rising numbers without a gap."""
     benches: dict[tuple[str, str], Bench] = {}
     looks: dict[tuple[str, str], SecondLook] = {}
+    sets = _sets(house, plan)
     blocks = whole_stretches(whole_families(plan.blocks(PAGE)), partial(_stretches, house))
     for block in blocks:
         left = (
@@ -264,7 +270,7 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
         )
         if done and any(s.parent for s in block):
             left = _never_begun(block, left)
-        for (category, rule), steps in groupby(left, key=_RULE):
+        for (category, rule, request), steps in groupby(left, key=_RULE):
             bench = benches.get((category, rule))
             if bench is None:
                 bench = benches[category, rule] = bench_of(house, category, rule)
@@ -272,13 +278,30 @@ def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterat
                     looks[category, rule] = second_look(house, category, bench.rule)
             key = house.anonymise_key(bench.rule.store) if bench.rule.action.needs_key else b""
             for run in contiguous(list(steps)):
-                yield work(bench, run, looks.get((category, rule)), key)
+                made = work(bench, run, looks.get((category, rule)) if request is None else None, key)
+                yield replace(made, sets=sets.get(category), numbers=[s.set for s in run]) if category in sets else made
+
+
+def _sets(house: House, plan: PlanFile) -> dict[str, Sets]:
+    """The sets of each category that has some, with all that the plan has of them."""
+    found: dict[str, dict[int, list[Member]]] = {}
+    for block in plan.blocks(PAGE) if plan.header.sets else ():
+        for s in block:
+            if s.set is not None and s.parent is None:
+                found.setdefault(s.category, {}).setdefault(s.set, []).append(Member(s.rule, s.key, s.revision, s.request))
+
+    def ready(category: str, rule: str, holds: Sequence[Hold]) -> Bench:
+        book = house.rulebook
+        named = next(r for r in book.categories[category].rules if r.name == rule)
+        return bench_for(book.categories[category], named, book.zone, house.now, holds)
+
+    return {category: Sets(category, members, ready) for category, members in found.items()}
 
 
 def _stretches(house: House, category: str, name: str) -> Sequence[Stretch]:
-    """What the store of a rule could let go in one act; nothing where the rule judges its items together."""
+    """What the store of a rule could let go in one act; nothing where it judges its items together, or sets."""
     rule = bench_of(house, category, name).rule
-    if rule.generations is not None or rule.action.kind != "delete":
+    if rule.generations is not None or rule.link or rule.action.kind != "delete":
         return ()
     try:
         store = house.store(rule.store)
@@ -292,7 +315,8 @@ def bench_of(house: House, category: str, rule: str) -> Bench:
     """A rule of the rulebook, ready to act by; its holds are read anew for each batch."""
     book = house.rulebook
     found = next(r for r in book.categories[category].rules if r.name == rule)
-    return with_reviews(house, bench_for(book.categories[category], found, book.zone, house.now, Registers().holds))
+    bench = bench_for(book.categories[category], found, book.zone, house.now, Registers().holds)
+    return with_requests(house, with_reviews(house, bench))
 
 
 def second_look(house: House, category: str, rule: Rule) -> SecondLook:
@@ -310,15 +334,17 @@ def second_look(house: House, category: str, rule: Rule) -> SecondLook:
 
 def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None, key: bytes = b"") -> Work:
     """A batch of these steps."""
+    request, action = steps[0].request, bench.rule.action
     batch = Batch(
         steps[0].n,
         scope_for(bench, everything=True),
-        bench.rule.action.step,
+        action.step if request is None else action.erasing,
         [s.key for s in steps],
         [s.revision for s in steps],
         store=steps[0].store,
         key=key,
         parents=[s.parent for s in steps] if any(s.parent for s in steps) else (),
+        request=request,
     )
     return Work(bench, batch, again=again)
 

@@ -21,6 +21,7 @@ from retentiond.app import planning
 from retentiond.app.applying import Applied, Progress, apply_plan, silent
 from retentiond.app.approving import approval_of, plan_approved, require_approved, waiting_plan, wants
 from retentiond.app.copying import Copies, make_copies
+from retentiond.app.erasing import look_again
 from retentiond.app.house import House
 from retentiond.app.recovery import recover
 from retentiond.archive.copying import Made
@@ -109,6 +110,9 @@ def apply_named(house: House, plan: PlanFile, *, over_limits: str | None, stop: 
     attempt = _Attempt(house, list(plan.header.categories))
     attempt.header, attempt.began = plan.header, plan.header.at
     applied = attempt.carry_out(plan, over_limits=over_limits, allowed_by="person", stop=stop, progress=progress)
+    if plan.header.requests is not None:  # it was about some people, so it says nothing of how its categories stand
+        look_again(house, plan.header.requests)
+        return Enforced(applied, {})
     return Enforced(applied, attempt.note() if applied.run else {})
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import ready
+from retentiond.app.linking import linked_now
 from retentiond.app.requiring import seen_by
 from retentiond.core.item import Page
 from retentiond.core.ladder import Bench, Judgement, climb, judge
@@ -63,6 +64,8 @@ def _unseen(category: Category, rule: Rule, error: StoreDenied) -> Explained:
 
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
     bench = ready(house, category, rule, house.now, house.registers().holds)
+    if rule.link:
+        bench.linked = linked_now(house, category)
     scope = scope_for(bench, everything=True)
     view, events = seen_by(house, category.name, rule), Happenings(house)
     page = view.probe(scope, [key])

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from retentiond.ledger.memory import Memory
     from retentiond.ledger.plans import PlanRegister
     from retentiond.ledger.registers import EventRegister, HoldRegister
+    from retentiond.ledger.requests import RequestRegister
     from retentiond.ledger.reviews import ReviewRegister
     from retentiond.ledger.state import ReferenceKeys, StateDirectory
 
@@ -228,6 +229,12 @@ class House:
         from retentiond.ledger.inspections import InspectionRegister
 
         return InspectionRegister(self.ledger)
+
+    @cached_property
+    def requests(self) -> RequestRegister:
+        from retentiond.ledger.requests import RequestRegister
+
+        return RequestRegister(self.ledger)
 
     @cached_property
     def reference_keys(self) -> ReferenceKeys:

@@ -9,24 +9,61 @@ from itertools import pairwise
 from typing import Any
 
 from retentiond.app.house import House
+from retentiond.app.identifying import Names
 from retentiond.core.ladder import Bench, Cooling
 from retentiond.core.policy import Category, Rule
 from retentiond.core.registers import Hold, Reviewed
+from retentiond.core.request import Erased, ErasureRequest
 from retentiond.core.versions import comparable, rules_from
 from retentiond.engine.pipeline import bench_for
-from retentiond.ledger.clock import moment
+from retentiond.ledger.clock import micros, moment
 
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
 """Until when something cools off whose period has no end."""
 
 
-def ready(house: House, category: Category, rule: Rule, now: datetime, holds: Iterable[Hold]) -> Bench:
-    """A rule ready to judge by, under these holds and with the changes that still cool off."""
+def ready(
+    house: House,
+    category: Category,
+    rule: Rule,
+    now: datetime,
+    holds: Iterable[Hold],
+    requests: Sequence[ErasureRequest] | None = None,
+) -> Bench:
+    """A rule ready to judge by, under these holds and with the changes that still cool off.
+
+    `requests` are the erasure requests to obey; left out, those that stand.
+    """
     held = list(holds)
     bench = bench_for(category, rule, house.rulebook.zone, now, held)
     if rule.cooling_off is not None:
         bench.cooling = _cooling(house, category, bench)
-    return with_reviews(house, bench)
+    return with_requests(house, with_reviews(house, bench), requests)
+
+
+def with_requests(house: House, bench: Bench, requests: Sequence[ErasureRequest] | None = None) -> Bench:
+    """The same bench, which obeys erasure requests: these, or those that stand."""
+    if bench.rule.subject:
+        obeyed = standing_requests(house) if requests is None else requests
+        bench.erased = Erased(obeyed, bench.category, bench.rule, Names(house))
+    return bench
+
+
+def standing_requests(house: House) -> list[ErasureRequest]:
+    """The erasure requests that stand, but for those whose key was destroyed: nobody can know any more whom they meant."""
+    return [request for request in _requests(house) if house.reference_keys.existing(request.year) is not None]
+
+
+def lost_requests(house: House) -> list[str]:
+    """A warning where requests cannot be obeyed any more, as the key under which their people are known is gone."""
+    lost = [request for request in _requests(house) if house.reference_keys.existing(request.year) is None]
+    years = ", ".join(sorted({str(request.year) for request in lost}))
+    what = f"{len(lost):,} erasure requests cannot be obeyed again: the reference key of {years} is gone"
+    return [what] if lost else []
+
+
+def _requests(house: House) -> list[ErasureRequest]:
+    return house.requests.standing(micros(house.now)) if house.directory.exists() else []
 
 
 def with_reviews(house: House, bench: Bench) -> Bench:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
+from retentiond.app.dropping import take_events
+from retentiond.app.following import Following
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
-from retentiond.app.judging import as_it_was, ready
+from retentiond.app.identifying import Names
+from retentiond.app.judging import as_it_was, lost_requests, ready, standing_requests
+from retentiond.app.linking import link_up
 from retentiond.app.requiring import seen_by
 from retentiond.app.telling import unevaluated
+from retentiond.core.ladder import Bench, Judgement
 from retentiond.core.limits import Past, Refusal, Tally, judge_limits, trips, words
+from retentiond.core.linked import Linked
 from retentiond.core.plan import Header, RuleCounts
-from retentiond.core.policy import Category, Rule
+from retentiond.core.policy import Category, Rule, TableSelection
 from retentiond.core.registers import Registers
+from retentiond.core.request import ErasureRequest, Stay, Stays
 from retentiond.core.versions import Change
-from retentiond.engine.pipeline import Surveyed, Watch, draft, scope_for, survey
+from retentiond.engine.pipeline import Surveyed, Watch, draft, scope_for, survey, survey_person
+from retentiond.engine.ports import Scope, View
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.ledger.clock import micros
 from retentiond.ledger.plans import PlanWriter
@@ -37,6 +46,12 @@ def silent(_what: str, _items: int) -> None:
     """No progress."""
 
 
+OnlyBack = Callable[[Judgement, Bench], Judgement]
+"""Of a judgement, what is back of what went before."""
+Followed = dict[int, dict[tuple[str, str], Stays]]
+"""By erasure request, what a plan found of it in each rule."""
+
+
 @dataclass(slots=True)
 class Planned:
     """A plan and what was said on the way: warnings, and stores that were not seen."""
@@ -46,6 +61,8 @@ class Planned:
     warnings: list[str] = field(default_factory=list)
     unseen: dict[str, RetentiondError] = field(default_factory=dict)
     changes: dict[tuple[str, str], Change] = field(default_factory=dict)
+    followed: Followed = field(default_factory=dict)
+    linked: Mapping[str, Linked] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -55,9 +72,23 @@ class Planned:
 class _Planner:
     """One planning: what it reads once and what it gathers."""
 
-    def __init__(self, house: House, at: datetime | None, *, stays: bool, compare: bool, progress: Progress) -> None:
+    def __init__(
+        self,
+        house: House,
+        at: datetime | None,
+        *,
+        stays: bool,
+        compare: bool,
+        progress: Progress,
+        whom: Sequence[ErasureRequest] | None,
+        back: OnlyBack | None,
+    ) -> None:
         self.house, self.forecast, self.stays, self.progress = house, at is not None, stays, progress
-        self.compare = compare
+        self.compare, self.whom, self.back = compare, whom, back
+        self.followed: Followed = {}
+        self.looked: list[tuple[str, str]] = []
+        self.linked: dict[str, Linked] = {}
+        self.requests = standing_requests(house) if whom is None else whom
         self.changes: dict[tuple[str, str], Change] = {}
         self.now = at or house.now
         self.registers: Registers = house.holds.current()
@@ -72,6 +103,42 @@ class _Planner:
         self.populations: dict[tuple[str, str], int] = {}
         self.believed: list[RuleCounts] = []
 
+    def rules(self, categories: Iterable[Category]) -> list[tuple[Category, Rule]]:
+        """The rules to look at, in the order of their steps.
+
+        Where both are due, the one that deletes acts: its steps come first, and the row is gone. Of a set rows go last.
+        """
+        every = [(category, rule) for category in categories for rule in category.rules]
+        whom = None if self.back is not None else self.whom
+        searched = [(c, rule) for c, rule in every if whom is None or is_searched(rule, whom)]
+        return sorted(searched, key=lambda each: (each[1].action.anonymises, _goes_last(each[1])))
+
+    def link(self, rules: Sequence[tuple[Category, Rule]]) -> None:
+        """Judges the sets of each category that has some, as a whole."""
+        for name in dict.fromkeys(category.name for category, rule in rules if rule.link):
+            linked = [(category, rule) for category, rule in rules if category.name == name and rule.link]
+            if len(linked) > 1:
+                category = linked[0][0]
+                self.linked[name] = link_up([rule for _, rule in linked], partial(self._all, category))
+
+    def _all(self, category: Category, rule: Rule) -> Iterator[Judgement]:
+        """All that a plan judges of a rule."""
+        view = seen_by(self.house, category.name, rule)
+        bench = ready(self.house, category, rule, self.now, self.registers.holds, self.requests)
+        look = survey_person if self.whom is not None and self.back is None else survey
+        return look(view, scope_for(bench, everything=True), bench, self.events, self._watch(f"{category.name}: sets"))
+
+    def sets(self) -> list[dict[str, Any]]:
+        """The sets of each category, counted by verdict, with how many in one rule have nothing in another."""
+        return [
+            {
+                "category": name,
+                **{str(state): n for state, n in linked.states.items()},
+                "orphans": [{"rule": o.rule, "without": o.without, "count": o.count} for o in linked.orphans],
+            }
+            for name, linked in self.linked.items()
+        ]
+
     def rule(self, category: Category, rule: Rule, writer: PlanWriter) -> None:
         """Looks at one rule's store and drafts its steps; a store that fails leaves no trace in the plan."""
         mark = writer.mark()
@@ -80,23 +147,62 @@ class _Planner:
         except (StoreUnavailable, StoreDenied) as error:
             writer.back_to(mark)
             self.unseen[f"{category.name}/{rule.name}"] = error
+            for request in self.whom or ():
+                if not is_searched(rule, [request]):
+                    continue
+                unseen = Stays(rule.store, None, [Stay("unseen", "its store could not be looked at", 0)])
+                self.followed.setdefault(request.entry, {})[category.name, rule.name] = unseen
             return
         self.counts.append(surveyed.counts)
+        self.looked.append((category.name, rule.name))
         self._limits(category, rule, surveyed)
 
     def _survey(self, category: Category, rule: Rule, writer: PlanWriter) -> Surveyed:
         view = seen_by(self.house, category.name, rule)
         self.places[rule.store] = view.place
-        bench = ready(self.house, category, rule, self.now, self.registers.holds)
+        bench = ready(self.house, category, rule, self.now, self.registers.holds, self.requests)
+        bench.linked = self.linked.get(category.name) if rule.link else None
         self.warnings += unevaluated(view, bench)
         approved = self.house.memory.approved_meaning(category.name) if self.compare else None
         scope = scope_for(bench, everything=self.stays or approved is not None)
         watch, open_view = self._watch(f"{category.name}/{rule.name}"), partial(self.house.open_view, rule.store)
+        if self.whom is not None and self.back is None:
+            return self._survey_person(view, scope, bench, writer, watch)
         pages = survey(view, scope, bench, self.events, watch, open_view)
         if approved is not None:
             change = self.changes[category.name, rule.name] = Change()
             pages = change.watch(pages, as_it_was(category, bench, approved))
-        return draft(pages, bench, writer, stays=self.stays)
+        if self.back is not None:
+            pages = (self.back(judged, bench) for judged in pages)
+        following = Following(bench, partial(self._item, bench))
+        surveyed = draft(following.watch(pages), bench, writer, stays=self.stays)
+        self._follow(bench, following)
+        return surveyed
+
+    def _survey_person(self, view: View, scope: Scope, bench: Bench, writer: PlanWriter, watch: Watch) -> Surveyed:
+        """Looks at all of a rule, and drafts and counts the items of one person; what else there is only makes the population."""
+        scanned = 0
+
+        def more(items: int) -> None:
+            nonlocal scanned
+            scanned += items
+            watch(items)
+
+        following = Following(bench, partial(self._item, bench))
+        pages = survey_person(view, scope, bench, self.events, more)
+        surveyed = draft(following.watch(pages), bench, writer, stays=self.stays)
+        surveyed.counts.scanned, surveyed.counts.violations = scanned, 0
+        self._follow(bench, following)
+        return surveyed
+
+    def _follow(self, bench: Bench, following: Following) -> None:
+        for entry, stays in following.stays().items():
+            self.followed.setdefault(entry, {})[bench.category, bench.rule.name] = stays
+
+    def _item(self, bench: Bench, entry: int, key: str) -> str:
+        """The reference of an item, by which a request knows it again."""
+        year = next(request.year for request in self.requests if request.entry == entry)
+        return Names(self.house).item(year, bench.category, bench.rule.store, key)
 
     def _watch(self, what: str) -> Watch:
         seen = 0
@@ -131,10 +237,32 @@ class _Planner:
         known = self.known.get(store)
         return known is not None and known[0] == self.house.definition(store) and known[1] != self.places[store]
 
+    def header(self, chosen: Sequence[str], writer: PlanWriter) -> Header:
+        """What the plan says of itself, once every step of it is written."""
+        return Header(
+            salt=secrets.token_hex(16),
+            at=self.now,
+            expires=self.house.now + LASTS,
+            categories=chosen,
+            rulebook=self.house.rulebook.digest(chosen),
+            holds=self.registers.last_hold,
+            places=dict(sorted(self.places.items())),
+            counts=[c.as_json() for c in self.counts],
+            refused=self.refused,
+            steps=writer.digest,
+            total=writer.total,
+            forecast=self.forecast,
+            requests=[request.entry for request in self.whom] if self.whom is not None else None,
+            sets=self.sets(),
+        )
+
     def remember(self) -> None:
-        """Feeds the memory from which the next plan's limits are judged, and `status` is told."""
-        self.house.memory.saw(self.populations)
-        self.house.memory.count(micros(self.now), [c.as_json() for c in self.believed])
+        """Feeds the memory from which the next plan's limits are judged, and `status` is told; a look for one person does not."""
+        if self.whom is None:
+            self.house.memory.saw(self.populations)
+            self.house.memory.count(micros(self.now), [c.as_json() for c in self.believed])
+        for request in self.requests:
+            self.house.requests.saw(request.entry, self.followed.get(request.entry, {}), self.looked)
         for store, place in self.places.items():
             if not self._moved(store):
                 self.house.memory.accept_place(store, self.house.definition(store), place, self.house.word)
@@ -147,43 +275,48 @@ def make_plan(
     at: datetime | None = None,
     stays: bool = False,
     compare: bool = False,
+    whom: Sequence[ErasureRequest] | None = None,
+    back: OnlyBack | None = None,
     progress: Progress = silent,
 ) -> Planned:
     """Plans these categories (all when none is named), seals and registers the plan.
+
+    `whom` makes it a plan of erasure requests: it is about what these mean, in every rule that maps one
+    of their identifiers, and about nothing else. `back` leaves of each judgement what a replay is about.
 
     `at` judges as of another time; such a plan cannot be applied and feeds no memory. `compare`
     says what becomes newly due and no longer due against the approved version of each category.
     """
     categories = house.categories(names)
     chosen = sorted(category.name for category in categories)
-    planner = _Planner(house, at, stays=stays, compare=compare, progress=progress)
+    told = take_events(house).warnings if at is None else []
+    planner = _Planner(house, at, stays=stays, compare=compare, progress=progress, whom=whom, back=back)
+    planner.warnings += [*told, *lost_requests(house)]
     if not planner.step:
-        house.plans.clear_old(int(house.now.timestamp() * 1_000_000))
+        house.plans.clear_old(micros(house.now))
+        house.requests.forget(micros(house.now))
     load_rulebook(house)
     with PlanWriter(house.directory.plans) as writer:
-        rules = [(category, rule) for category in categories for rule in category.rules]
-        # where both are due, the rule that deletes acts: its steps come first, and the row is gone for the others
-        for category, rule in sorted(rules, key=lambda each: each[1].action.anonymises):
+        rules = planner.rules(categories)
+        planner.link(rules)
+        for category, rule in rules:
             planner.rule(category, rule, writer)
-        header = Header(
-            salt=secrets.token_hex(16),
-            at=planner.now,
-            expires=house.now + LASTS,
-            categories=chosen,
-            rulebook=house.rulebook.digest(chosen),
-            holds=planner.registers.last_hold,
-            places=dict(sorted(planner.places.items())),
-            counts=[c.as_json() for c in planner.counts],
-            refused=planner.refused,
-            steps=writer.digest,
-            total=writer.total,
-            forecast=planner.forecast,
-        )
+        header = planner.header(chosen, writer)
         writer.seal(header)
     house.plans.register(header)
     if not planner.forecast:
         planner.remember()
-    return Planned(header, planner.counts, planner.warnings, planner.unseen, planner.changes)
+    return Planned(header, planner.counts, planner.warnings, planner.unseen, planner.changes, planner.followed, planner.linked)
+
+
+def _goes_last(rule: Rule) -> bool:
+    """Whether a rule's items are the rows of sets, which name the rest of them."""
+    return bool(rule.link) and isinstance(rule.selection, TableSelection)
+
+
+def is_searched(rule: Rule, whom: Iterable[ErasureRequest]) -> bool:
+    """Whether a rule maps an identifier of one of these people, so that its items can be told to be theirs."""
+    return any(kind in rule.subject for request in whom for kind, _ in request.subjects)
 
 
 def load_rulebook(house: House) -> None:

@@ -16,7 +16,7 @@ from retentiond.core.ladder import Bench
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.policy import Action
 from retentiond.engine.codec import Step
-from retentiond.engine.executor import inferred_fates
+from retentiond.engine.fates import inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import PAGE, Batch, Closing, OpenIntent
 from retentiond.errors import PlanUnusable, StoreDenied, StoreUnavailable
@@ -31,7 +31,7 @@ def recover(house: House) -> Counter[str]:
     """
     for run, plan in house.runs.cut_short():
         disposed = house.runs.counted(run)
-        house.memory.disposed(plan, disposed)
+        house.memory.disposed(plan, disposed, usual=_usual(house, plan))
         for (category, _), items in disposed.items():
             house.looks.add(category, {Outcome.DISPOSED: items})
     counts: Counter[str] = Counter()
@@ -42,7 +42,8 @@ def recover(house: House) -> Counter[str]:
             continue
         inferred = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
         house.runs.resolve(Closing(intent.index, len(intent.steps), settled, inferred))
-        house.memory.disposed(intent.plan, {(intent.category, intent.rule): len(inferred)})
+        usual = _usual(house, intent.plan)
+        house.memory.disposed(intent.plan, {(intent.category, intent.rule): len(inferred)}, usual=usual)
         found = Counter({s.outcome.value: 0 for s in settled})
         for s in settled:
             found[s.outcome.value] += len(s.positions)
@@ -50,6 +51,14 @@ def recover(house: House) -> Counter[str]:
         counts += found
         counts["inferred"] += len(inferred)
     return counts
+
+
+def _usual(house: House, plan: str) -> bool:
+    """Whether a plan was one of the rules', and not of an erasure request; in doubt it was."""
+    try:
+        return PlanFile(path_of(house.directory.plans, plan)).header.requests is None
+    except PlanUnusable:
+        return True
 
 
 def _look(house: House, intent: OpenIntent) -> list[Settled] | None:

@@ -13,9 +13,10 @@ from datetime import datetime
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import ready, revision_word
-from retentiond.app.telling import await_flight
+from retentiond.app.telling import await_flight, refuse_broken_path
 from retentiond.core.ladder import REVIEW, WAITS, Bench, Judgement, judge, unreviewed
 from retentiond.core.policy import Category, Rule
+from retentiond.core.selector import path_covers
 from retentiond.engine.pipeline import scope_for, survey, with_events
 from retentiond.errors import UsageError
 from retentiond.ledger.reviews import Subject
@@ -64,6 +65,12 @@ def chosen(house: House, store: str, keys: Sequence[str]) -> tuple[list[Waiting]
         judged = _all(house, bench) if rule.generations is not None else _these(house, bench, list(wanted))
         found |= {one.key: one for one in _reviewable(judged, bench) if one.key in wanted}
     return [found[key] for key in wanted if key in found], [key for key in wanted if key not in found]
+
+
+def below(items: Sequence[Waiting], path: str) -> list[Waiting]:
+    """The items that a path means as one of a hold would: itself, a pattern, and what is below it. `UsageError` for none."""
+    refuse_broken_path(path)
+    return [one for one in items if path_covers(path, one.key)]
 
 
 def approve(house: House, items: Sequence[Waiting], reason: str, by: str) -> None:

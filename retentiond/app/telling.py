@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from retentiond.app.house import House
+from retentiond.app.identifying import widen
 from retentiond.core.item import ENCODED, Page, raw_of
 from retentiond.core.ladder import Bench
 from retentiond.core.pattern import compile_pattern
 from retentiond.core.registers import Hold
 from retentiond.core.selector import uncovered
 from retentiond.engine.pipeline import bench_for, scope_for
-from retentiond.engine.ports import Evaluating, Identifying, View
-from retentiond.errors import StoreDenied, StoreTrouble, UsageError
+from retentiond.engine.ports import Evaluating, View
+from retentiond.errors import StoreTrouble, UsageError
 
 _GLANCE = 0.05
 """Seconds between two looks at a batch that is in flight."""
@@ -49,45 +49,27 @@ def check_hold(house: House, hold: Hold) -> None:
     if hold.store is not None and hold.store not in house.rulebook.stores:
         raise UsageError(f"there is no store '{hold.store}'", do="the stores are: " + ", ".join(house.rulebook.stores))
     if hold.path is not None:
-        try:
-            if hold.path.startswith(ENCODED):
-                raw_of(hold.path)
-            else:
-                compile_pattern(hold.path.strip("/"))
-        except ValueError as error:
-            raise UsageError("the path of the hold cannot be read", why=str(error)) from error
+        refuse_broken_path(hold.path)
     if hold.where is not None and hold.store is None:
         raise UsageError("a predicate needs a store", why="it is SQL for the tables of one database", do="add --store")
 
 
-def widened(house: House, hold: Hold) -> Hold:
-    """The hold with the further identifiers that the configured look-ups give for its subjects."""
-    known = dict.fromkeys(hold.subjects)
-    waiting = list(known)
-    while waiting:
-        kind, value = waiting.pop()
-        for identity in house.settings.identities.values():
-            if not re.search(rf":{re.escape(kind)}\b", identity.query):
-                continue
-            for found in _identify(house, identity.store, identity.query, kind, value):
-                if found not in known:
-                    known[found] = None
-                    waiting.append(found)
-    return replace(hold, subjects=tuple(known))
-
-
-def _identify(house: House, store: str, query: str, kind: str, value: str) -> list[tuple[str, str]]:
-    view = house.view(store)
-    if not isinstance(view, Identifying):
-        raise StoreDenied(f"the store {store} cannot answer queries", do="an identity needs an sql store")
-    return list(view.identify(query, {kind: value}))
+def refuse_broken_path(path: str) -> None:
+    """`UsageError` for a path that is neither a key nor a pattern."""
+    try:
+        if path.startswith(ENCODED):
+            raw_of(path)
+        else:
+            compile_pattern(path.strip("/"))
+    except ValueError as error:
+        raise UsageError("the path cannot be read", why=str(error)) from error
 
 
 def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
     """Places a hold and waits for the batches that are in flight. `dry_run` only says what it would cover."""
     check_hold(house, hold)
     if hold.subjects:
-        hold = widened(house, hold)
+        hold = replace(hold, subjects=tuple(widen(house, hold.subjects).identifiers))
     rules = [(category.name, rule) for category in house.rulebook.categories.values() for rule in category.rules]
     placed = Placed(hold, uncovered=uncovered(hold, rules))
     if not dry_run:

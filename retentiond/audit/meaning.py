@@ -11,6 +11,7 @@ The rules, one after the other, for every entry in its order:
   its numbers add up; what was inferred is among the disposed; what was spared has a fate each;
 - the references of a run follow each other without gap or overlap, from the first;
 - an anchor was given a checkpoint of entries before it;
+- what is said of an erasure request names one that was received; it is carried out only after it was allowed;
 - a daemon starts after the one before it has ended or was found killed, and nothing ends that did not start;
 - a certificate is the only one of its run, and its counts are those of the run's entries. A
   position of an intent without outcome counts as `unknown`; its outcome may follow later, after a crash.
@@ -93,6 +94,7 @@ class Meaning:
         self._intents = self._certificates = 0
         self._daemon = False
         self.anchored: list[tuple[int, int, str]] = []
+        self._requests: dict[int, bool] = {}
         self._readers: Mapping[str, Callable[[Entry], Range | None]] = {
             "plan-made": self._plan_made,
             "limit-tripped": self._limit_tripped,
@@ -102,6 +104,12 @@ class Meaning:
             "spared": self._spared,
             "certificate": self._certificate,
             "checkpoint-anchored": self._anchored,
+            "request-received": self._request_received,
+            "request-allowed": self._request_allowed,
+            "request-refused": self._of_request,
+            "request-carried-out": self._carried_out,
+            "recipients-told": self._of_request,
+            "replayed": self._replayed,
             "daemon-started": self._daemon_started,
             "daemon-stopped": self._daemon_ended,
             "daemon-recovered": self._daemon_ended,
@@ -276,6 +284,28 @@ class Meaning:
         if entry["size"] > self._index:
             self._wrong("an anchor was given a checkpoint of entries that were not there yet")
         self.anchored.append((self._index, entry["size"], entry["root"]))
+
+    def _request_received(self, _entry: Entry) -> None:
+        self._requests[self._index] = False
+
+    def _request_allowed(self, entry: Entry) -> None:
+        self._of_request(entry)
+        self._requests[entry["request"]] = True
+        if entry["plan"] not in self._plans:
+            self._wrong("request-allowed: no such plan was made before")
+
+    def _carried_out(self, entry: Entry) -> None:
+        self._of_request(entry)
+        if not self._requests.get(entry["request"], True):
+            self._wrong("request-carried-out: nobody had allowed it")
+
+    def _of_request(self, entry: Entry) -> None:
+        if entry["request"] not in self._requests:
+            self._wrong(f"{entry['type']}: no such request was received before")
+
+    def _replayed(self, entry: Entry) -> None:
+        if entry["plan"] not in self._plans:
+            self._wrong("replayed: no such plan was made before")
 
     def _daemon_started(self, _entry: Entry) -> None:
         if self._daemon:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retentiond.cli import complete
+from retentiond.cli.certificate import certificate
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
 from retentiond.cli.render import many, minute, sentence
@@ -239,3 +240,6 @@ def export(directory: str) -> None:
     say(f"Copied to {directory}: {report.totals.entries:,} entries, verified.")
     say("Hand over the key on another way. It is checked with:")
     say(f"  retentiond audit verify --log {directory} --key '{line}'")
+
+
+audit.add_command(certificate)

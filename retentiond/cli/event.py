@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, happened, house, options, say
 from retentiond.cli.front import common
-from retentiond.cli.render import minute, table
+from retentiond.cli.render import minute, sentence, table
 from retentiond.core.plan import written
 
 
@@ -54,6 +56,27 @@ def withdraw(name: str, subject: str, at: str | None) -> None:
         answer({"event": name, "subject": subject, "withdrawn": found})
     else:
         say(f"Withdrawn: {found} of {name} of {subject}.")
+
+
+@event.command()
+@common
+def take() -> None:
+    """Take over the events that other programs have dropped as files; plans, runs and the daemon do so by themselves."""
+    from retentiond.app.dropping import take_events
+    from retentiond.app.trail import publish
+
+    with house() as at_home:
+        taken = take_events(at_home)
+        if taken.recorded or taken.withdrawn:
+            publish(at_home)
+    if options().json:
+        answer(asdict(taken))
+        return
+    say(
+        f"Taken: {taken.files:,} files; {taken.recorded:,} events recorded, {taken.withdrawn:,} withdrawn, {taken.known:,} known."
+    )
+    for warning in taken.warnings:
+        sentence(f"  warning: {warning}")
 
 
 @event.command(name="list")

@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status:status", "Show what is overdue, violated or late, and what waits for a person."),
     "run": ("run:run", "Run as a daemon: every category on its schedule."),
     "explain": ("explain:explain", "Show every rung of the ladder for one item."),
+    "erase": ("erase:erase", "Erase one person from every store (Art. 17 GDPR)."),
+    "replay": ("replay:replay", "After a restore, dispose once more of what is back."),
     "hold": ("hold:hold", "Place, release and list holds."),
     "event": ("event:event", "Record, withdraw and list events."),
     "review": ("review:review", "List what waits for a person; let it go, or put it off."),
@@ -43,7 +45,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Every command with the place of its code and its line in the list."""
 
-IMPERSONAL = frozenset({"check", "plan", "plans", "runs", "approve", "apply", "status", "run", "clock", "unit"})
+IMPERSONAL = frozenset({"check", "plan", "replay", "plans", "runs", "approve", "apply", "status", "run", "clock", "unit"})
 """The commands whose words, as they are typed, name no item and no person."""
 
 _NOT_UTF8 = Problem(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -32,21 +32,32 @@ def hold() -> None:
 @click.option("--store", shell_complete=complete.stores, help="Only this store.")
 @click.option("--path", metavar="GLOB", help="Only this path and what is below it.")
 @click.option("--subject", "subjects", metavar="K=V", multiple=True, help="Only what is about this person; may be repeated.")
+@click.option(
+    "--from", "listed", metavar="FILE", type=click.File(), help="The same for each line of a file (- for standard input)."
+)
 @click.option("--where", metavar="SQL", help="Only the rows for which this holds (with --store).")
 @click.option("--everything", is_flag=True, help="Hold everything there is.")
 @click.option("--review-on", metavar="DATE", help="When to look at it again.")
 @click.option("--dry-run", is_flag=True, help="Say what it would cover, and place nothing.")
 @common
-def place(hold_id: str, reason: str, mandate: str, dry_run: bool, review_on: str | None, **scope: Any) -> None:
+def place(
+    hold_id: str, reason: str, mandate: str, dry_run: bool, review_on: str | None, listed: IO[str] | None, **scope: Any
+) -> None:
     """Place a hold. It wins from the moment this command returns.
 
     Scopes are joined with AND. A batch that was in flight at that moment is waited for and
     said.
     """
+    from retentiond.app.identifying import identifiers_of
     from retentiond.app.telling import place_hold
     from retentiond.app.trail import publish
 
-    subjects = tuple(_pair(word) for word in scope.pop("subjects"))
+    words = [line.strip() for line in listed or () if line.strip() and not line.startswith("#")]
+    if listed is not None and not words:
+        raise UsageError(
+            "the file of --from names nobody", why="a hold without its subjects would be a wider one", do="one K=V a line"
+        )
+    subjects = (*identifiers_of(scope.pop("subjects"), "a --subject"), *identifiers_of(words, "a line of --from"))
     wanted = Hold(hold_id, reason, mandate, subjects=subjects, review_on=_date(review_on), **scope)
     with house() as at_home:
         placed = place_hold(at_home, wanted, dry_run=dry_run)
@@ -56,13 +67,6 @@ def place(hold_id: str, reason: str, mandate: str, dry_run: bool, review_on: str
         answer(_placed_json(placed, dry_run=dry_run))
     else:
         _tell(placed, dry_run=dry_run)
-
-
-def _pair(word: str) -> tuple[str, str]:
-    kind, sign, value = word.partition("=")
-    if not (kind and sign and value):
-        raise UsageError("a --subject names nobody", why="a subject is an identifier kind and its value", do="write customer=42")
-    return kind, value
 
 
 def _date(text: str | None) -> str | None:

@@ -83,6 +83,18 @@ def _copy(plan: Path, out: str) -> None:
         raise UsageError("the plan cannot be written to --out", why=why, do="see `retentiond plans`") from error
 
 
+def sets_json(planned: Planned) -> list[dict[str, Any]]:
+    """The sets of each category by verdict, and its orphans with the keys of the first few."""
+    return [
+        {
+            "category": name,
+            **{str(state): n for state, n in linked.states.items()},
+            "orphans": [{"rule": o.rule, "without": o.without, "count": o.count, "keys": [*o.keys]} for o in linked.orphans],
+        }
+        for name, linked in planned.linked.items()
+    ]
+
+
 def as_json(planned: Planned) -> dict[str, Any]:
     """The shape of `plan --json`."""
     value: dict[str, Any] = {
@@ -94,6 +106,8 @@ def as_json(planned: Planned) -> dict[str, Any]:
         "violations": planned.header.violations,
         "warnings": planned.warnings,
     }
+    if planned.header.sets:
+        value["sets"] = sets_json(planned)
     if planned.unseen:
         value["errors"] = [{"rule": where} | row(p) for where, error in planned.unseen.items() for p in error.problems]
     return value

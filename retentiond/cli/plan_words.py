@@ -22,12 +22,24 @@ _OTHERS = ("kept", "held", "locked", "undetermined")
 def tell(planned: Planned) -> None:
     """What planning came to."""
     tell_header(planned.name, planned.header)
+    _tell_sets(planned)
     for warning in planned.warnings:
         sentence(f"  note: {warning}")
     for where, error in planned.unseen.items():
         sentence(f"  not seen: {where}: {error.problems[0]}")
     say()
     say("Nothing was changed." + _next(planned))
+
+
+def _tell_sets(planned: Planned) -> None:
+    """The sets of each category by verdict; orphans with the keys of the first few."""
+    for name, linked in planned.linked.items():
+        states = [f"{linked.states.get(state, 0):,} {state}" for state in ("complete", "partial", "blocked")]
+        sentence(f"  sets: {name}: {', '.join(states)}")
+        for orphans in linked.orphans:
+            more = f" and {orphans.count - len(orphans.keys):,} more" if orphans.count > len(orphans.keys) else ""
+            keys = ", ".join(orphans.keys)
+            sentence(f"  orphans: {name}/{orphans.rule}: {orphans.count:,} without {orphans.without}: {keys}{more}")
 
 
 def tell_header(name: str, header: Header) -> None:

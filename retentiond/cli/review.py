@@ -54,12 +54,22 @@ def list_waiting(categories: tuple[str, ...]) -> None:
 @click.argument("keys", metavar="[KEY...]", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that waits in the category (with --category).")
 @click.option("--category", shell_complete=complete.categories, help="The category of --all.")
+@click.option("--path", metavar="GLOB", help="Of all, only this path and what is below it (with --all).")
+@click.option("--before", metavar="DATE", help="Of all, only what started before; a bare date is its midnight (with --all).")
 @click.option("--reason", required=True, help="Why they may go.")
 @click.option("--by", metavar="NAME", help="Who decides (as stated; default: the user).")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common
 def approve(
-    store: str | None, keys: tuple[str, ...], everything: bool, category: str | None, reason: str, by: str | None, yes: bool
+    store: str | None,
+    keys: tuple[str, ...],
+    everything: bool,
+    category: str | None,
+    path: str | None,
+    before: str | None,
+    reason: str,
+    by: str | None,
+    yes: bool,
 ) -> int:
     """Let items go, each in the revision that is there now. The next plan deletes them.
 
@@ -73,6 +83,7 @@ def approve(
         found, strangers = _wanted(at_home, store, keys, category, everything=everything)
         if strangers:
             return _refused(strangers)
+        found = _only(at_home, found, path, before, everything=everything)
         if found and not options().json:
             _show(found[:_SHOWN])
             say(f"{len(found):,} items." if len(found) <= _SHOWN else f"{len(found):,} items; the first {_SHOWN} are shown.")
@@ -147,6 +158,17 @@ def _wanted(
     if store is None or not keys:
         raise UsageError("no items are named", do="write STORE KEY, or --all --category NAME; see `retentiond review list`")
     return chosen(at_home, store, keys)
+
+
+def _only(at_home: House, found: list[Waiting], path: str | None, before: str | None, *, everything: bool) -> list[Waiting]:
+    """Those of the items that a filter lets through."""
+    from retentiond.app.reviewing import below
+
+    if (path or before) and not everything:
+        raise UsageError("--path and --before choose among all that waits", do="write --all --category NAME beside them")
+    end = moment(before, at_home) if before else None
+    found = [one for one in found if end is None or (one.start is not None and one.start < end)]
+    return below(found, path) if path else found
 
 
 def _refused(strangers: Sequence[str]) -> int:

@@ -156,6 +156,10 @@ def _rules(top: Reading[CategoryShape], bench: Bench) -> list[Rule]:
         bench.found.append(part.problem_with_key("no rules", "a category without rules keeps no promise", "add a rule"))
         return []
     rules = [compile_rule(name, entry, bench) for name, entry in entries(part, "rule", bench.found)]
+    linked = [name for name, entry in part.each() if isinstance(entry.data, dict) and entry.data.get("link")]
+    if len(linked) == 1:
+        why, do = "one rule makes no set", "give the other rules of the set a link, too, or leave it out"
+        bench.found.append(part.at(linked[0]).at("link").problem_with_key("a link that leads nowhere", why, do))
     return [rule for rule in rules if rule is not None]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "rule": frozenset({"link"}),
+    "rule": frozenset(),
     "path selection": frozenset(),
     "table selection": frozenset(),
     "start": frozenset(),

@@ -22,7 +22,7 @@ from retentiond.config.places import zone_problem
 from retentiond.config.reading import Part, Reading, kind_of, not_among, read
 from retentiond.config.selections import MessageShape, PathShape, TableShape
 from retentiond.config.settings import Surroundings
-from retentiond.config.shapes import MinimumShape, RuleShape, StartShape
+from retentiond.config.shapes import ExemptShape, MinimumShape, RuleShape, StartShape
 from retentiond.config.stores import Declared
 from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.config.words import day_longer, longer_by
@@ -30,7 +30,17 @@ from retentiond.core.entry import name as entry_name
 from retentiond.core.mail import is_header
 from retentiond.core.pattern import PathPattern, PatternError, compile_pattern
 from retentiond.core.period import FOREVER, Period
-from retentiond.core.policy import MailSelection, Minimum, ObjectSelection, PathSelection, Rule, Selection, Start, TableSelection
+from retentiond.core.policy import (
+    Exempt,
+    MailSelection,
+    Minimum,
+    ObjectSelection,
+    PathSelection,
+    Rule,
+    Selection,
+    Start,
+    TableSelection,
+)
 from retentiond.errors import Problem
 
 _ALWAYS_PATHS = frozenset({"*", "**", "**/*", "**/**"})
@@ -79,7 +89,7 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
     if rule.lacks("retention_period") and not clock_of(part):
         why, do = "it is how long an item is kept at least", "for example retention_period: 3 months"
         bench.found.append(part.problem_with_key("'retention_period' is missing", why, do))
-    minimum = _minimum(rule, bench.found)
+    minimum, exempt = _minimum(rule, bench.found), _exempt(rule, bench.found)
     _refuse_children(rule, part, selection, bench.found)
     here = Here(store, bench.around.stores, bench.locations, pattern, bench.found, start is not None and start.kind != "event")
     copied = copy_of(rule, here)
@@ -87,6 +97,7 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
     demanded = require is not None and require.encrypted is not None
     action = action_of(rule.piece("action"), store.selects if store else "table", here, demanded=demanded)
     subject = _subject(rule, pattern, bench.found)
+    _link(rule, part, pattern, bench.found)
     if action is not None and action.anonymises and selection and start:
         refuse_needed(action, rule.where("action"), selection, start, bench.found)
     if generations is not None:
@@ -100,7 +111,7 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
     if len(bench.found) > before or not (selection and start and action and retention and deletion):
         return None
     cooling_off = rule.get("cooling_off") or bench.cooling_off
-    told = (minimum, subject, generations, forbid, cooling_off, copied, require)
+    told = (minimum, subject, generations, forbid, cooling_off, copied, require, exempt, rule.get("link") or "")
     return Rule(name, rule.get("store"), selection, start, retention, deletion, action, *told)
 
 
@@ -381,6 +392,25 @@ def _minimum(rule: Reading[RuleShape], found: list[Problem]) -> Minimum | None:
     shape = read(MinimumShape, part, found)
     period, mandate = shape.get("period"), shape.get("mandate")
     return Minimum(period, mandate) if shape.has("period", "mandate") else None
+
+
+def _link(rule: Reading[RuleShape], part: Part, pattern: PathPattern | MailFields | None, found: list[Problem]) -> None:
+    """A link is a field, and joins items that are each due by a start of their own."""
+    if not rule.has("link") or not rule.get("link"):
+        return
+    where = rule.where("link")
+    captured(where, rule.get("link"), pattern, found)
+    if clock_of(part):
+        why = f"{clock_of(part)} judge items of one rule together, and a set items of several"
+        found.append(where.problem_with_key(f"'link' does not go with '{clock_of(part)}'", why, "leave it out"))
+
+
+def _exempt(rule: Reading[RuleShape], found: list[Problem]) -> Exempt | None:
+    part = rule.piece("exempt")
+    if part is None or part.data is None:
+        return None
+    shape = read(ExemptShape, part, found)
+    return Exempt(shape.get("ground"), shape.get("because")) if shape.has("ground", "because") else None
 
 
 def _compare(rule: Reading[RuleShape], retention: Period, deletion: Period, minimum: Minimum | None, bench: Bench) -> None:

@@ -24,6 +24,7 @@ from retentiond.config.shapes import Basis, CategoryShape, SettingsShape
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 _UNITS = "([Mm]inute|[Hh]our|[Dd]ay|[Ww]eek|[Mm]onth|[Yy]ear)s?"
+_YES_OR_NO: Any = {"type": None, "enum": ["yes", "no", True, False], "default": "no"}
 _PERIOD = {"pattern": rf"^\s*([Ii]mmediately|[Ff]orever|P[0-9TYMWDH]+|[0-9]+ ?{_UNITS}(\s+[0-9]+ ?{_UNITS})*)\s*$"}
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DAYS = "(mon|tues|wednes|thurs|fri|satur|sun)day"
@@ -75,7 +76,8 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("limit", "share"): {"pattern": "^([1-9][0-9]?|100) ?%$", "default": "25%"},
     ("limit", "bytes"): {"default": "100 GiB"},
     ("event", "settle"): _PERIOD,
-    ("event", "recorded"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
+    ("event", "recorded"): _YES_OR_NO,
+    ("identity", "several"): _YES_OR_NO,
     ("path selection", "everything"): _EVERYTHING,
     ("table selection", "everything"): _EVERYTHING,
     ("mail selection", "everything"): _EVERYTHING,
@@ -95,6 +97,7 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("strategy", "mask"): {"type": "integer", "minimum": 0},
     ("category", "cooling_off"): _PERIOD,
     ("rule", "cooling_off"): _PERIOD,
+    ("configuration file", "suppression"): _PERIOD,
     ("rule", "retention_period"): _PERIOD,
     ("rule", "deletion_period"): _PERIOD,
     ("rule", "minimum"): {"examples": [{"period": "6 years", "mandate": "Companies Act 2006 s. 388"}]},

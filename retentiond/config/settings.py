@@ -24,9 +24,12 @@ from retentiond.config.stores import Declared, declared_stores
 from retentiond.config.suggest import did_you_mean, listed, quoted
 from retentiond.config.words import Unreadable
 from retentiond.core.item import NOTHING
+from retentiond.core.period import Period
 from retentiond.core.policy import StoreDefinition
 from retentiond.engine.ports import StoreType
 from retentiond.errors import Problem
+
+SUPPRESSION = Period(months=24, words="2 years")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A query in a store by which one identifier of a person leads to others."""
+    """A query in a store by which one identifier of a person leads to others; to `several` of a kind where that is meant."""
 
     name: str
     store: str
     query: str
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Settings:
     identities: Mapping[str, Identity] = field(default_factory=lambda: NOTHING)
     notify: tuple[Address, ...] = ()
     silence: int = 3
+    suppression: Period = SUPPRESSION
     engine: str = "local"
     written: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: NOTHING)
 
@@ -132,6 +137,7 @@ def read_settings(
         identities,
         notify,
         top.get("silence"),
+        top.get("suppression") or SUPPRESSION,
         written=written,
     )
     return settings, surroundings
@@ -230,7 +236,7 @@ def _identities(part: Part | None, stores: Mapping[str, Declared] | None, found:
         if query and not re.search(r"(?<!:):[A-Za-z_]\w*", query):
             why = "without an identifier to look up, it would lead from everybody to everybody"
             found.append(shape.where("query").problem("the query takes no identifier", why, "use one, such as :email"))
-        yield name, Identity(name, store or "", query or "")
+        yield name, Identity(name, store or "", query or "", bool(shape.get("several")))
 
 
 def asks_a_store(part: Part, name: str, stores: Mapping[str, Declared]) -> Iterable[Problem]:

@@ -38,7 +38,8 @@ def _basis(value: Any) -> Any:
     return "_".join(value.lower().split()) if isinstance(value, str) else value
 
 
-def _yes(value: Any) -> bool:
+def yes(value: Any) -> bool:
+    """A word that is answered with yes or no."""
     answers = {"yes": True, "no": False}
     if isinstance(value, bool):
         return value
@@ -86,7 +87,7 @@ class EventShape(Shape):
         None, description="An event younger than this may still be withdrawn.", examples=["1 hour"]
     )
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
-    recorded: Annotated[bool, *words(_yes, "yes", "string", "boolean")] = Field(
+    recorded: Annotated[bool, *words(yes, "yes", "string", "boolean")] = Field(
         False, description="Recorded by hand or by file drop.", examples=["yes"]
     )
 
@@ -206,6 +207,14 @@ class ActionShape(Shape):
     )
 
 
+class ExemptShape(Shape):
+    """That the items of a rule are not erased on request, and on which ground."""
+
+    called: ClassVar[str] = "exemption"
+    ground: Literal["a", "b", "c", "d", "e"] = Field(description="The letter of Art. 17(3) GDPR.", examples=["d"])
+    because: Text = Field(description="Why it applies.", examples=["statistics required by the regulator"])
+
+
 class RuleShape(Shape):
     """How a category is disposed of in one store."""
 
@@ -243,7 +252,13 @@ class RuleShape(Shape):
     cooling_off: PeriodWords | None = Field(
         None, description="How long items wait that a change of the rule has made due.", examples=["7 days"]
     )
+    exempt: Annotated[ExemptShape | None, Piece()] = Field(
+        None,
+        description="That erasure requests are refused.",
+        examples=[{"ground": "d", "because": "statistics required by the regulator"}],
+    )
     subject: dict[str, Text] = Field(default={}, description="Identifier kind: field.", examples=[{"email": "sender_email"}])
+    link: Text = Field("", description="The field that joins items of several rules to sets.", examples=["call_id"])
     everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in uploads"])
 
 
@@ -309,6 +324,9 @@ class IdentityShape(Shape):
     query: Text = Field(
         description="Takes `:kind`, gives further kinds.", examples=["SELECT id AS customer FROM customers WHERE email = :email"]
     )
+    several: Annotated[bool, *words(yes, "yes", "string", "boolean")] = Field(
+        False, description="One may lead to many, such as the calls of a customer.", examples=["yes"]
+    )
 
 
 class AuditShape(Shape):
@@ -355,6 +373,11 @@ class SettingsShape(Shape):
     )
     silence: Annotated[int, *words(_periods, "3", "integer")] = Field(
         3, description="After so many periods of its schedule without effect a category is reported as silent.", examples=["3"]
+    )
+    suppression: PeriodWords | None = Field(
+        None,
+        description="For so long an erasure is obeyed again, after a restore or an import; default: 2 years.",
+        examples=["2 years"],
     )
     engine: Annotated[Literal["local"], Piece()] = Field("local", description="Where lanes run.", examples=["local"])
 

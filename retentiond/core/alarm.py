@@ -13,7 +13,18 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 Kind = Literal[
-    "failure", "limit", "overdue", "violation", "hold-review", "silence", "approval", "clock", "configuration", "audit", "anchor"
+    "failure",
+    "limit",
+    "overdue",
+    "violation",
+    "hold-review",
+    "silence",
+    "approval",
+    "clock",
+    "configuration",
+    "audit",
+    "anchor",
+    "erasure",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 Change = Literal["new", "grown", "over", "test"]

@@ -71,6 +71,27 @@ class Page:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def only(self, positions: Sequence[int]) -> Page:
+        """The same page with some of its positions, which are numbered anew from 0; nothing of what was not shown."""
+        place = {old: new for new, old in enumerate(positions)}
+
+        def sparse(column: Mapping[int, Any]) -> dict[int, Any]:
+            return {place[i]: value for i, value in column.items() if i in place}
+
+        return Page(
+            [self.keys[i] for i in positions],
+            [self.revisions[i] for i in positions],
+            [self.starts[i] for i in positions],
+            [self.sizes[i] for i in positions],
+            {name: [column[i] for i in positions] for name, column in self.facts.items()},
+            sparse(self.locked_until),
+            sparse(self.doubts),
+            sparse(self.held),
+            done=frozenset(place[i] for i in self.done if i in place),
+            breaches=sparse(self.breaches),
+            uncopied=sparse(self.uncopied),
+        )
+
     def __getitem__(self, i: int) -> Item:
         facts = {name: column[i] for name, column in self.facts.items()}
         return Item(

@@ -1,10 +1,12 @@
 """Who wins: the whole of precedence as one table, first match wins.
 
-    hold → store's own lock → statutory minimum → cooling off → referred to → in doubt → without a copy
-    → review → kept by rule → clock not started → due → default keep
+    hold → store's own lock → statutory minimum → exempt from erasure → referred to → in doubt
+    → without a copy → cooling off → review → set
+    → erasure request → kept by rule → clock not started → due → default keep
 
-The upper eight beat what is otherwise due, so they are asked only about that, and `held` and
-`locked` count items that would go without them. Whatever no rung names stays.
+The upper ten beat what is otherwise due, so they are asked only about that, and `held` and
+`locked` count items that would go without them. A rule may be exempt from erasure; copies, cooling off and
+review are about what is due by the rule, and an erasure request beats them. Whatever no rung names stays.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from retentiond.core import anonymise, generations
 from retentiond.core.forbid import NO_SUBJECT
 from retentiond.core.item import NOTHING, Kin, Page
+from retentiond.core.linked import Linked
 from retentiond.core.period import EARLIEST, DueDates, Period
 from retentiond.core.policy import Rule
 from retentiond.core.registers import Reviewed
+from retentiond.core.request import GROUNDS, NO_GROUND, REASON, Erased, Meant
 from retentiond.core.selector import HoldIndex
 
 Verdict = Literal["due", "waiting", "kept", "held", "locked", "undetermined"]
@@ -33,6 +38,8 @@ OTHERS = f"{REFERRED}, and do not go with it (see `children`)"
 KEEP = "the action of the rule is keep"
 WAITS = "waits for review"
 APPROVED = "a review approved it"
+SET = "set"
+"""The rung of what stays because another item of its set does."""
 REVIEW = "review"
 """The rung of what a person has not let go."""
 KEPT, DEFAULT = "kept by rule", "default keep"
@@ -64,6 +71,8 @@ class Bench:
         self.deletion = DueDates(rule.deletion, zone)
         self.cooling: Sequence[Cooling] = ()
         self.reviews: Reviews = unreviewed
+        self.erased: Erased | None = None
+        self.linked: Linked | None = None
 
     def due(self, starts: Sequence[datetime | None]) -> list[datetime | None]:
         """The earliest disposal of each start, statutory minimum apart."""
@@ -86,6 +95,17 @@ class Bench:
             s is not None and EARLIEST <= s <= self.now and e is not None and e <= self.now
             for s, e in zip(starts, lasts, strict=True)
         ]
+
+    def meant(self, page: Page) -> Meant:
+        """What the erasure requests that stand mean of a page."""
+        return self.erased.meant(page) if self.erased else Meant()
+
+    def still_erasable(self, page: Page, request: int) -> list[bool]:
+        """Asked again at the moment of disposal: which items are about whom a request means, and under no minimum."""
+        about = self.erased.still(page, request) if self.erased else [False] * len(page)
+        ends = self.minimum.each(page.starts) if self.minimum else [self.now] * len(page)
+        exempt = self.rule.exempt is not None or self.rule.action.keeps
+        return [not exempt and mine and end is not None and end <= self.now for mine, end in zip(about, ends, strict=True)]
 
     def overdue(self, starts: Sequence[datetime | None]) -> int:
         """How many of the starts are past their deletion period."""
@@ -132,19 +152,22 @@ class Judgement:
     kept_by: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     staying: Sequence[int] = ()
     families: Mapping[int, Sequence[Kin]] = field(default_factory=lambda: NOTHING)
+    meant: Meant = field(default_factory=Meant)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """One page on the bench: what the rungs need, worked out once.
 
-    `told` is what was judged of all items of the rule together, by position: verdict and reason.
+    `told` is what was judged of all items of the rule together, by position: verdict and reason. `meant` is
+    what erasure requests mean of the page.
     """
 
     page: Page
     bench: Bench
     due_at: Sequence[datetime | None]
     told: Mapping[int, tuple[Verdict, str]] = field(default_factory=lambda: NOTHING)
+    meant: Meant = field(default_factory=Meant)
 
 
 Test = Callable[[Look, Iterable[int]], Mapping[int, str]]
@@ -171,7 +194,22 @@ def _hold(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     found = holds.confirmed(page.held, page.keys, page.facts, wanted) if page.held else {}
     if holds:
         found |= holds.covered(page.keys, page.facts, wanted)
+        found |= held_person(look.bench.erased, holds, page.keys, look.meant.erased, [i for i in wanted if i not in found])
     return {i: f"hold {hold} covers it" for i, hold in found.items()}
+
+
+def held_person(
+    requests: Erased | None, holds: HoldIndex, keys: Sequence[str], erased: Mapping[int, int], positions: Iterable[int]
+) -> dict[int, str]:
+    """The positions of an erasure that a hold covers by the person, whatever identifier of theirs the item shows."""
+    found: dict[int, str] = {}
+    if not requests:
+        return found
+    wanted = [i for i in positions if i in erased]
+    for entry in dict.fromkeys(erased[i] for i in wanted):
+        mine = [i for i in wanted if erased[i] == entry]
+        found |= holds.of_person(partial(requests.is_about, entry), keys, mine)
+    return found
 
 
 def _lock(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
@@ -195,9 +233,18 @@ def _minimum(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     return {i: reason for i, end in zip(wanted, ends, strict=True) if end is None or end > look.bench.now}
 
 
+def _exempt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    """What no erasure request reaches, of what is due only by one."""
+    rule, erased = look.bench.rule, look.meant.erased
+    if not erased or not (rule.exempt or rule.action.keeps):
+        return NOTHING
+    reason = f"{GROUNDS[rule.exempt.ground]}: {rule.exempt.because}" if rule.exempt else NO_GROUND["keep"]
+    return {i: reason for i in positions if i in erased}
+
+
 def _cooling(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     found: dict[int, str] = {}
-    wanted = list(positions) if look.bench.cooling else []
+    wanted = [i for i in positions if i not in look.meant.erased] if look.bench.cooling else []
     for change in look.bench.cooling:
         was = change.before.still_due([look.page.starts[i] for i in wanted]) if change.before else [False] * len(wanted)
         reason = f"a change of the rule made it due; cooling off until {change.until:%Y-%m-%d %H:%M} UTC"
@@ -218,7 +265,8 @@ def _doubt(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
 def _uncopied(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     """What has no verified copy where its rule wants one."""
     uncopied = look.page.uncopied
-    return {i: uncopied[i] for i in positions if i in uncopied} if uncopied else NOTHING
+    erased = look.meant.erased
+    return {i: uncopied[i] for i in positions if i in uncopied and i not in erased} if uncopied else NOTHING
 
 
 def _review(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
@@ -226,7 +274,7 @@ def _review(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     bench = look.bench
     if not bench.rule.action.reviewed:
         return NOTHING
-    wanted = list(positions)
+    wanted = [i for i in positions if i not in look.meant.erased]
     if bench.rule.generations is None:
         for rest in (_kept(look, wanted), _not_started(look, wanted)):
             wanted = [i for i in wanted if i not in rest]
@@ -246,6 +294,20 @@ def stays_by_review(bench: Bench, page: Page, positions: Sequence[int]) -> dict[
         elif one.until is not None:
             found[i] = f"a review extended it until {one.until.astimezone(bench.zone):%Y-%m-%d %H:%M}"
     return found
+
+
+def _set(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    """What stays because another item of its set does."""
+    bench = look.bench
+    if bench.linked is None:
+        return NOTHING
+    blocked = bench.linked.reasons(look.page, bench.rule.link)
+    return {i: blocked[i] for i in positions if i in blocked}
+
+
+def _erased(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
+    erased = look.meant.erased
+    return {i: REASON for i in positions if i in erased} if erased else NOTHING
 
 
 def _kept(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
@@ -308,11 +370,14 @@ LADDER: tuple[Rung, ...] = (
     Rung("hold", "held", _hold, beats_due=True, lawful=True),
     Rung("store's own lock", "locked", _lock, beats_due=True, lawful=True),
     Rung(MINIMUM, "waiting", _minimum, beats_due=True, lawful=True),
-    Rung(COOLING, "waiting", _cooling, beats_due=True),
+    Rung("exempt from erasure", "kept", _exempt, beats_due=True, lawful=True),
     Rung("referred to", "kept", _referred, beats_due=True),
     Rung("in doubt", "undetermined", _doubt, beats_due=True),
     Rung("without a copy", "kept", _uncopied, beats_due=True),
+    Rung(COOLING, "waiting", _cooling, beats_due=True),
     Rung(REVIEW, "kept", _review, beats_due=True),
+    Rung(SET, "kept", _set, beats_due=True),
+    Rung(REASON, "due", _erased),
     Rung(KEPT, "kept", _kept),
     Rung("clock not started", "undetermined", _not_started),
     Rung("due", "due", _due),
@@ -333,18 +398,19 @@ def reason_of(rule: Rule) -> str:
 
 def judge(page: Page, bench: Bench) -> Judgement:
     """What the rules say about every item of a page. Pure: the same page and bench, the same answer."""
-    look = Look(page, bench, bench.due(page.starts))
+    look = Look(page, bench, bench.due(page.starts), meant=bench.meant(page))
     groups: list[Group] = []
     rest: Sequence[int] = range(len(page))
-    due: Sequence[int] = ()
+    due: list[int] = []
     staying: list[int] = []
     for rung in (r for r in LADDER if not r.beats_due):
         taken = rung.test(look, rest)
         if rung.verdict == "due":
-            due = list(taken)
+            due += taken
         else:
             groups += _grouped(rung, taken)
         rest = [i for i in rest if i not in taken] if taken else rest
+    due.sort()
     for rung in (r for r in LADDER if r.beats_due):
         taken = rung.test(look, due)
         if taken:
@@ -353,7 +419,8 @@ def judge(page: Page, bench: Bench) -> Judgement:
             staying += () if rung.lawful else taken
     staying = [i for i in staying if bench.overdue([page.starts[i]])] if staying else staying
     overdue = bench.overdue([page.starts[i] for i in due]) + len(staying)
-    return Judgement(page, due, [look.due_at[i] for i in due], overdue, groups, staying=staying)
+    due_at = [None if i in look.meant.erased else look.due_at[i] for i in due]
+    return Judgement(page, due, due_at, overdue, groups, staying=staying, meant=look.meant)
 
 
 def above(page: Page, bench: Bench) -> dict[int, tuple[Rung, str]]:
@@ -368,7 +435,7 @@ def above(page: Page, bench: Bench) -> dict[int, tuple[Rung, str]]:
 
 def climb(page: Page, bench: Bench, told: Mapping[int, tuple[Verdict, str]] = NOTHING) -> list[tuple[Rung, str | None]]:
     """Every rung for the first item of a page, with its reason where it matches: what `explain` shows."""
-    look = Look(page, bench, bench.due(page.starts), told)
+    look = Look(page, bench, bench.due(page.starts), told, bench.meant(page))
     rungs = [(rung, rung.test(look, (0,)).get(0)) for rung in LADDER]
     decided = any(reason and not rung.beats_due for rung, reason in rungs[:-1])
     return [*rungs[:-1], (rungs[-1][0], None)] if decided else rungs

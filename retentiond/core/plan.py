@@ -38,7 +38,9 @@ class RuleCounts:
     `reasons` counts, by verdict, the words why items stay that are not merely waiting for their time;
     `violations` are items that must not exist, or not so, whatever becomes of them; `breaches` counts what of a
     requirement they break, and `assurance` all items by how well they are encrypted. `children` are those of the
-    due that go with another: they count in all columns about what is due, and were scanned, too.
+    due that go with another: they count in all columns about what is due, and were scanned, too. `erased` are
+    those of the due whose ground is an erasure request; `newer` are about somebody whose erasure was carried
+    out or asked for, and came after: they are counted among the others, and left to a person.
     """
 
     category: str
@@ -63,6 +65,8 @@ class RuleCounts:
     children: int = 0
     breaches: dict[str, int] = field(default_factory=dict)
     assurance: dict[str, int] = field(default_factory=dict)
+    erased: int = 0
+    newer: int = 0
 
     def count(self, verdict: str, items: int, reason: str = "") -> None:
         """Adds items to the column of a verdict, and to the count of a reason for it: the first few reasons by name."""
@@ -80,7 +84,7 @@ class RuleCounts:
         plain["reasons"] = {v: [{"why": why, "items": n} for why, n in by.items()] for v, by in self.reasons.items()}
         plain |= {"oldest_staying": written(self.oldest_staying) if self.oldest_staying else None}
         sparse = ("overdue_staying", "oldest_staying", "kept_by", "reasons", "violations", "children", "breaches", "assurance")
-        for name in sparse:
+        for name in (*sparse, "erased", "newer"):
             if not plain[name]:
                 del plain[name]
         return plain | {"oldest": written(self.oldest) if self.oldest else None}
@@ -92,7 +96,9 @@ class Header:
 
     `places` names the physical place of each store; `holds` the index of the last entry about
     a hold that was read; `rulebook` covers the plan's categories and stores only. `forecast`
-    is true of a plan made with `--at`, which cannot be applied.
+    is true of a plan made with `--at`, which cannot be applied. `requests` are the erasure requests that a plan is
+    about, by the indexes of their entries in the audit log: such a plan is about these people's items, and no look at
+    its categories; None of any other plan. `sets` counts the sets of each category that has some, by verdict.
     """
 
     salt: str
@@ -107,6 +113,8 @@ class Header:
     steps: str
     total: int
     forecast: bool = False
+    requests: Sequence[int] | None = None
+    sets: Sequence[Mapping[str, Any]] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The header line without the plan's name."""
@@ -124,6 +132,8 @@ class Header:
             "steps": self.steps,
             "total": self.total,
             "forecast": self.forecast,
+            **({"requests": list(self.requests)} if self.requests is not None else {}),
+            **({"sets": [dict(s) for s in self.sets]} if self.sets else {}),
         }
 
     @property
@@ -164,6 +174,8 @@ def header_from(line: Mapping[str, Any]) -> Header:
         steps=line["steps"],
         total=line["total"],
         forecast=line["forecast"],
+        requests=line.get("requests"),
+        sets=line.get("sets", ()),
     )
     if canonical(header.as_json()) != canonical(dict(line)):
         raise ValueError("the header of a plan has one spelling, and this is another")

@@ -148,6 +148,14 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Exempt:
+    """That an erasure request is refused for the items of a rule: on which ground of Art. 17(3) GDPR, and why it applies."""
+
+    ground: Literal["a", "b", "c", "d", "e"]
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """What happens to an item that is due. `keep` never disposes of anything; `anonymise` destroys what its columns hold.
 
@@ -178,6 +186,11 @@ class Action:
     def step(self) -> Action:
         """What a step of a plan does."""
         return Action("delete") if self.reviewed else self
+
+    @property
+    def erasing(self) -> Action:
+        """What a step does whose ground is an erasure request: whatever else the rule does, an item that stays is not erased."""
+        return self if self.anonymises else Action("delete")
 
     @property
     def anonymises(self) -> bool:
@@ -238,6 +251,8 @@ class Rule:
     cooling_off: Period | None = None
     copy: Copying | None = None
     require: Requirement | None = None
+    exempt: Exempt | None = None
+    link: str = ""
 
     @property
     def copied_to(self) -> str:
@@ -260,7 +275,7 @@ class Rule:
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of an item that this rule may need to see beside its start."""
-        names = [self.start.by]
+        names = [self.start.by, self.link]
         if self.action.archive is not None:
             names += fields_of(self.action.archive.path)
         if self.generations is not None:

@@ -7,7 +7,7 @@ covered one is covered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from retentiond.core.item import ENCODED, raw_of
@@ -93,6 +93,23 @@ class HoldIndex:
                     break
         return found
 
+    def of_person(
+        self, is_about: Callable[[tuple[str, str]], bool], keys: Sequence[str], positions: Iterable[int]
+    ) -> dict[int, str]:
+        """The positions, all of one person, that a hold covers which names that person by any identifier.
+
+        What else such a hold asks of an item but its path is not asked here: in doubt it covers.
+        """
+        everyone = [*self._others, *self._predicates, *(hold for holds in self._paths.values() for hold in holds)]
+        mine = [hold for hold in everyone if any(map(is_about, hold.subjects))]
+        found: dict[int, str] = {}
+        for i in positions if mine else ():
+            raw = _raw(keys[i])
+            hold = next((h for h in mine if h.path is None or raw is None or _path_covers(h.path, raw)), None)
+            if hold is not None:
+                found[i] = hold.id
+        return found
+
     def narrowed(self, keys: Sequence[str], facts: Mapping[str, Sequence[str | None]]) -> tuple[Predicate, ...]:
         """Each predicate with the positions that the other scopes of its hold cover."""
         answers = []
@@ -151,6 +168,12 @@ def _exact(path: str) -> str | None:
         except ValueError:
             pass
     return path.strip("/") if is_plain(path) else None
+
+
+def path_covers(path: str, key: str) -> bool:
+    """Whether a path means an item of this key: itself, by a pattern, or as something below it."""
+    raw = _raw(key)
+    return raw is not None and _path_covers(path, raw)
 
 
 def _path_covers(path: str, raw: str) -> bool:

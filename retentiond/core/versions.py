@@ -79,7 +79,7 @@ def comparable(old: Rule | None, new: Rule) -> bool:
         return False  # a row that one of them has done is due by the other
     if old.action.kind in ("keep", "review") and new.action.kind not in ("keep", old.action.kind):
         return False  # what stayed, or waited for a person, goes now
-    return (old.store, old.selection, old.start) == (new.store, new.selection, new.start)
+    return (old.store, old.selection, old.start, old.link) == (new.store, new.selection, new.start, new.link)
 
 
 def not_stricter(old: Rule | None, new: Rule) -> bool:

@@ -31,6 +31,7 @@ from errno import errorcode
 
 from retentiond.app.anchoring import is_wanting
 from retentiond.app.approving import waiting_plan
+from retentiond.app.dropping import take_events
 from retentiond.app.house import House, Installed, read_clock
 from retentiond.app.planning import load_rulebook
 from retentiond.app.trail import publish
@@ -285,6 +286,10 @@ class Service:
                 self.pulse.clock_trusted = not found
                 do = "set the clock right; then `retentiond clock --accept`" if found else None
                 self.log.say("clock-stepped" if found else "clock-accepted", seconds=int(found / 1_000_000) or None, do=do)
+            taken = take_events(house)
+            if taken.files:
+                counts = {"recorded": taken.recorded, "withdrawn": taken.withdrawn, "broken": taken.broken}
+                self.log.say("events-taken", **counts)
             if not self._filled:
                 self._take_up(house)
             if house.ledger.beat() or time.monotonic() - self._published >= PUBLISHED:

@@ -1,9 +1,11 @@
 """Values to bytes, many at a time: plan lines, and rows for their digests. The only door to msgspec.
 
 A plan line is one step: `{"n", "category", "rule", "store", "key", "revision", "start", "due",
-"action", "reasons", "size"}`, and `"parent"` where its item goes with another. After the steps a plan
-may hold lines about items that stay, with `verdict` instead of `action`; they are for reading and are
-never acted on.
+"action", "reasons", "size"}`, with `"parent"` where its item goes with another, and `"request"` where its
+ground is an erasure request (the index of its entry in the audit log), and `"set"` where it goes with items of other
+rules (a number within the plan). After the steps a plan may
+hold lines about items that stay, with `verdict` instead of `action`; they are for reading and are never
+acted on.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ def pack(row: Sequence[Any]) -> bytes:
 
 
 class StepLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One step as a plan writes it. Instants are aware and UTC. `parent` is the key that a step's item goes with, if any."""
+    """One step as a plan writes it. Instants are aware and UTC. `parent` is the key that a step's item goes with, if any.
+
+    `request` is the erasure request on whose ground it goes, if it is one; `set` the set that it belongs to, if any.
+    """
 
     n: int
     category: str
@@ -37,6 +42,8 @@ class StepLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasons: tuple[str, ...]
     size: int
     parent: str | None = None
+    request: int | None = None
+    set: int | None = None
 
 
 class StayLine(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +75,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     action: str
     size: int
     parent: str | None = None
+    request: int | None = None
+    set: int | None = None
 
 
 class SealBroken(ValueError):

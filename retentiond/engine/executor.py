@@ -33,12 +33,14 @@ from functools import partial
 from operator import eq
 
 from retentiond.core.item import Page
-from retentiond.core.ladder import Bench
+from retentiond.core.ladder import Bench, held_person
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.registers import Registers
 from retentiond.core.selector import FactsNeeded, HoldIndex
 from retentiond.engine.failpoints import reach
+from retentiond.engine.fates import inferred_fates
 from retentiond.engine.lanes import Alone, Crew, Lanes
+from retentiond.engine.linked import SPARED, Sets
 from retentiond.engine.pipeline import with_events
 from retentiond.engine.ports import (
     OUTSIDE,
@@ -49,7 +51,6 @@ from retentiond.engine.ports import (
     Events,
     Intent,
     Journal,
-    Restoring,
     Stop,
     Store,
     sighted,
@@ -58,36 +59,63 @@ from retentiond.engine.setwise import SecondLook
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 
 _TRIES = 10
+_AWAY = frozenset({Outcome.DISPOSED, Outcome.GONE})
+NOT_ERASABLE = "request"
+"""The code of a step that is spared because its item is not about the person any more, or a minimum has come to protect it."""
 UNREVIEWED = "review"
 """The code of a step that is spared because a person has taken back or put off what a review had let go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch with the rule that it belongs to, ready to judge by. Works of one rule of generations share a second look."""
+    """A batch with the rule that it belongs to, ready to judge by. Works of one rule of generations share a second look.
+
+    Works of one category with sets share what is known of them; `numbers` has the set of each position.
+    """
 
     bench: Bench
     batch: Batch
     sizes: Sequence[int] = ()
     again: SecondLook | None = None
+    sets: Sets | None = None
+    numbers: Sequence[int | None] = ()
 
     def unreviewed(self) -> set[int]:
         """The positions that a person has not let go, or not any more; none where nobody has to."""
-        if not self.bench.rule.action.reviewed:
+        if not self.reviewed:
             return set()
         decided = self.bench.reviews(self.batch.keys, self.batch.revisions)
         return {i for i, one in enumerate(decided) if one is None or one.until is not None}
 
     @property
-    def event(self) -> tuple[str, str] | None:
-        """The category and the name of the event that it hangs on; None where it hangs on none."""
-        start = self.bench.rule.start
-        return (self.bench.category, start.name) if start.kind == "event" else None
+    def reviewed(self) -> bool:
+        """Whether it hangs on what a person decided about each item."""
+        return self.bench.rule.action.reviewed and self.batch.request is None
 
-    def seen(self, registers: Registers) -> tuple[int, int]:
+    @property
+    def event(self) -> tuple[str, str] | None:
+        """The category and the name of the event that it hangs on; None where it hangs on none.
+
+        What goes on the ground of an erasure request hangs on its event only where a minimum is counted from it.
+        """
+        start = self.bench.rule.start
+        hangs = start.kind == "event" and (self.batch.request is None or self.bench.minimum is not None)
+        return (self.bench.category, start.name) if hangs else None
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether something is looked up for it that may change before its intent commits."""
+        return bool(self.event or self.reviewed or self.sets)
+
+    def seen(self, registers: Registers) -> tuple[int, int, int]:
         """The newest entries that what was looked up for it hangs on."""
-        rule = self.bench.rule
-        return registers.last_event if rule.start.kind == "event" else -1, registers.last_review if rule.action.reviewed else -1
+        event, review = registers.last_event if self.event else -1, registers.last_review if self.reviewed else -1
+        return event, review, registers.last_hold if self.sets else -1
+
+    def with_mates(self, positions: Collection[int]) -> set[int]:
+        """Some positions with those that belong to the same sets."""
+        numbers = {self.numbers[i] for i in positions} - {None} if self.numbers else ()
+        return {*positions, *(i for i, number in enumerate(self.numbers) if number in numbers)} if numbers else {*positions}
 
     @property
     def is_ordered(self) -> bool:
@@ -97,13 +125,17 @@ class Work:
 
 @dataclass(slots=True)
 class Result:
-    """What came of one batch: counts by outcome (`inferred` are among `disposed`), and what looking again found."""
+    """What came of one batch: counts by outcome (`inferred` are among `disposed`), and what looking again found.
+
+    `stayed` are the positions that are not known to be gone.
+    """
 
     work: Work
     counts: Counter[str]
     looked: int = 0
     absent: int = 0
     trouble: RetentiondError | None = None
+    stayed: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -243,6 +275,8 @@ class Executor:
         if isinstance(answer, Result):
             yield answer
             return
+        if result.work.sets is not None:
+            result.work.sets.hear(result.work.numbers, result.stayed)
         self._acting = [work for work in self._acting if work is not result.work]
         self._acted.append(answer)
 
@@ -273,14 +307,16 @@ class Executor:
         bench, batch = work.bench, work.batch
         closing = before.closing if before is not None else None
         page: Page | None = None
-        is_event = bench.rule.start.kind == "event"
         spared = work.again.spared(store, batch) if work.again is not None else []
         for _ in range(_TRIES):
-            seen = work.seen(self._registers()) if is_event or work.bench.rule.action.reviewed else (-1, -1)
-            stays = _with_unreviewed(work, spared)
-            if page is None and is_event:
+            registers = self._registers() if work.is_looked_up else Registers()
+            seen = work.seen(registers)
+            if work.sets is not None:
+                work.sets.look(bench.rule.name, work.numbers, registers.holds, self._open_store, self._events)
+            stays = _with_stopped(work, _with_unreviewed(work, spared))
+            if page is None and (work.event or batch.request is not None):
                 page = sighted(store, batch)
-            current = with_events(page, bench, self._events, acting=True) if page is not None else None
+            current = with_events(page, bench, self._events, acting=True) if page is not None and work.event else page
             try:
                 admit = partial(self._admit, work, stays, current, seen)
                 intent = self._journal.turn(closing, (bench.category, bench.rule.name, batch), admit)
@@ -294,11 +330,10 @@ class Executor:
         raise StoreUnavailable("events or reviews are recorded faster than they can be read", do="try again later")
 
     def _admit(
-        self, work: Work, stays: Sequence[Settled], page: Page | None, seen: tuple[int, int], registers: Registers
+        self, work: Work, stays: Sequence[Settled], page: Page | None, seen: tuple[int, int, int], registers: Registers
     ) -> Admission:
         """Which positions may go, by the registers of this transaction; those in `stays` do not."""
         bench, batch = work.bench, work.batch
-        is_event = bench.rule.start.kind == "event"
         if work.seen(registers) != seen:
             raise Stale
         facts = page.facts if page is not None else {}
@@ -306,18 +341,22 @@ class Executor:
         kept = {i for s in stays for i in s.positions}
         everyone: Sequence[int] = [i for i in range(len(batch)) if i not in kept] if kept else range(len(batch))
         held: Collection[int] = holds.covered(batch.keys, facts, everyone) if holds else ()
+        if batch.request is not None:
+            request = dict.fromkeys(everyone, batch.request)
+            held = {*held, *held_person(bench.erased, holds, batch.keys, request, everyone)}
         if work.again is not None:
             held = work.again.joined(batch, held) - kept
+        held = work.with_mates(held) - kept if work.numbers else held
         held = batch.whole(held) - kept if batch.parents else held
         spared = [*stays, Settled(sorted(held), Outcome.HELD)] if held else [*stays]
         admitted: Sequence[int] = [i for i in everyone if i not in held] if held else everyone
-        if is_event and page is not None:
-            forbid = bench.rule.forbid
-            due = bench.still_due(page.starts) if forbid is None else forbid.still_due(page)
+        if page is not None and (work.event or batch.request is not None):
+            due, code = _still(bench, batch, page)
             undue = {i for i in admitted if not due[i] and page.revisions[i] is not None and not _is_led(batch, page, i)}
+            undue = work.with_mates(undue) if undue else undue
             withdrawn = [i for i in admitted if i in batch.whole(undue)] if undue else []
             if withdrawn:
-                spared.append(Settled(withdrawn, Outcome.CHANGED, "event-gone" if forbid is None else "event-came"))
+                spared.append(Settled(withdrawn, Outcome.CHANGED, code))
                 gone = set(withdrawn)
                 admitted = [i for i in admitted if i not in gone]
         predicates = holds.narrowed(batch.keys, facts) if holds else ()
@@ -337,7 +376,8 @@ class Executor:
         counts: Counter[str] = Counter()
         for s in intent.admission.spared:
             counts[s.outcome.value] += len(s.positions)
-        result = Result(work, counts)
+        gone_before = {i for s in intent.admission.spared if s.outcome is Outcome.GONE for i in s.positions}
+        result = Result(work, counts, stayed=[i for i in range(len(work.batch)) if i not in gone_before])
         if intent.index < 0:
             return _Turned(result, batch, None)
         batch = _with_predicates(batch, intent.admission)
@@ -359,6 +399,8 @@ class Executor:
             counts[s.outcome.value] += len(s.positions)
         counts["inferred"] += len(inferred)
         gone = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
+        away = {intent.admission.admitted[i] for s in settled if s.outcome in _AWAY for i in s.positions}
+        result.stayed = [i for i in result.stayed if i not in away]
         return _Turned(result, batch, Closing(intent.index, len(batch), settled, inferred), gone)
 
     def _until_halted(self, facts: Iterator[Settled]) -> Iterator[Settled]:
@@ -391,31 +433,6 @@ def _looked_again(turned: _Turned, store: Store) -> Result:
     return result
 
 
-def inferred_fates(store: Store, batch: Batch, positions: Sequence[int]) -> list[Settled]:
-    """What must have become of a batch that was cut short, by looking: nothing is destroyed.
-
-    Present in its revision: nothing happened. Another revision: changed. Absent: disposed, by
-    inference, since an intent of ours stood before it. What was to be anonymised is disposed of
-    where it is done now, whatever its revision says; absent, somebody else removed it.
-    """
-    anonymises = batch.action.anonymises
-    if isinstance(store, Restoring):
-        store.put_back(batch.scope, batch.keys)
-    page = sighted(store, batch)
-    fates: dict[tuple[Outcome, str], list[int]] = {}
-    for i, (position, now, then) in enumerate(zip(positions, page.revisions, batch.revisions, strict=True)):
-        if now is None:
-            fate = (Outcome.GONE, "") if anonymises else (Outcome.DISPOSED, "")
-        elif anonymises and i in page.done:
-            fate = (Outcome.DISPOSED, "")
-        elif now == then:
-            fate = (Outcome.FAILED, "cut-short")
-        else:
-            fate = (Outcome.CHANGED, "")
-        fates.setdefault(fate, []).append(position)
-    return [Settled(found, outcome, code) for (outcome, code), found in fates.items()]
-
-
 def _with_unreviewed(work: Work, spared: Sequence[Settled]) -> list[Settled]:
     """The spared positions with those that a review does not let go any more, and what stays together with these."""
     found = work.unreviewed()
@@ -423,6 +440,21 @@ def _with_unreviewed(work: Work, spared: Sequence[Settled]) -> list[Settled]:
         found = work.again.joined(work.batch, found)
     found -= {i for s in spared for i in s.positions}
     return [*spared, Settled(sorted(found), Outcome.CHANGED, UNREVIEWED)] if found else [*spared]
+
+
+def _still(bench: Bench, batch: Batch, page: Page) -> tuple[list[bool], str]:
+    """Which items may go by the ground on which the plan has them, as they are now, and the code of those that may not."""
+    if batch.request is not None:
+        return bench.still_erasable(page, batch.request), NOT_ERASABLE
+    if bench.rule.forbid is not None:
+        return bench.rule.forbid.still_due(page), "event-came"
+    return bench.still_due(page.starts), "event-gone"
+
+
+def _with_stopped(work: Work, spared: Sequence[Settled]) -> list[Settled]:
+    """The spared positions with those of which another item of the set has stayed or stays."""
+    found = work.sets.spared(work.numbers) - {i for s in spared for i in s.positions} if work.sets is not None else ()
+    return [*spared, Settled(sorted(found), Outcome.CHANGED, SPARED)] if found else [*spared]
 
 
 def _is_led(batch: Batch, page: Page, i: int) -> bool:

@@ -21,6 +21,7 @@ from retentiond.core.period import DueDates
 from retentiond.core.plan import RuleCounts
 from retentiond.core.policy import Category, Rule
 from retentiond.core.registers import Hold
+from retentiond.core.request import REASON
 from retentiond.core.selector import HoldIndex
 from retentiond.engine.codec import StayLine, StepLine
 from retentiond.engine.families import Gathering, gathered
@@ -89,7 +90,7 @@ def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
 def _waiting_from(bench: Bench) -> datetime | None:
     """The instant from which on every start is certainly waiting: found by trying civil days backwards."""
     rule, now = bench.rule, bench.now
-    if rule.start.kind == "event" or rule.action.keeps or rule.generations is not None:
+    if rule.start.kind == "event" or rule.action.keeps or rule.generations is not None or bench.erased:
         return None
     ends = DueDates(rule.retention, bench.zone)
     low, high = 0, 50_000
@@ -117,11 +118,35 @@ def survey(
     """
     pages = _watched(scan(view, scope, open_view) if open_view is not None else view.scan(scope), watch)
     if bench.rule.generations is not None:
-        yield from together(pages, bench, events, acting=False).judgements()
+        apart: list[Judgement] = []
+        yield from together(_others(pages, bench, apart), bench, events, acting=False).judgements()
+        yield from apart
         return
     family = Gathering(view, scope, bench, lambda page: with_events(page, bench, events, acting=False))
     for page in pages:
         yield gathered(judge(with_events(page, bench, events, acting=False), bench), family)
+
+
+def survey_person(view: View, scope: Scope, bench: Bench, events: Events, watch: Watch = unwatched) -> Iterator[Judgement]:
+    """The items of a scope that the erasure requests of a bench mean, judged; whatever the rule says of generations."""
+    family = Gathering(view, scope, bench, lambda page: with_events(page, bench, events, acting=False))
+    for page in _watched(view.scan(scope), watch):
+        started = with_events(page, bench, events, acting=False)
+        mine = started.only([*bench.meant(started).erased])
+        if len(mine):
+            yield gathered(judge(mine, bench), family)
+
+
+def _others(pages: Iterable[Page], bench: Bench, apart: list[Judgement]) -> Iterator[Page]:
+    """The pages of a rule of generations without what an erasure request means, which is judged by itself."""
+    for page in pages:
+        erased = bench.meant(page).erased
+        if not erased:
+            yield page
+            continue
+        apart.append(judge(page.only([*erased]), bench))
+        rest = page.only([i for i in range(len(page)) if i not in erased])
+        yield replace(rest, unseen=page.unseen, unseen_done=page.unseen_done, assurance=page.assurance)
 
 
 def together(pages: Iterable[Page], bench: Bench, events: Events, *, acting: bool) -> Together:
@@ -155,6 +180,8 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
             _count_forbidden(counts, judged, rule.forbid)
         _count_breaches(counts, judged.page)
         children += sum(len(group.positions) for group in judged.groups if group.reason.startswith(REFERRED))
+        counts.erased += sum(i in judged.meant.erased for i in due)
+        counts.newer += len(judged.meant.newer)
         if due:
             plan.add(_steps(judged, bench, plan.total))
         if stays and judged.groups:
@@ -220,7 +247,7 @@ def _steps(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
     name, store, action = rule.name, rule.store, rule.action.step.kind
     keys, revisions, sizes = page.keys, page.revisions, page.sizes
     starts: Sequence[datetime | None] = [None] * len(page) if rule.generations is not None else page.starts
-    if judged.families:
+    if judged.families or judged.meant.erased or bench.linked is not None:
         return _with_kin(judged, bench, before)
     return [
         StepLine(n, category, name, store, keys[i], revisions[i] or "", starts[i], due, action, reasons, sizes[i])
@@ -229,15 +256,22 @@ def _steps(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
 
 
 def _with_kin(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
-    """The steps of a page whose items have kin: each family together, the item itself last."""
+    """The steps of a page whose items have kin, or go for several reasons: each family together, the item itself last."""
     rule, page, steps = bench.rule, judged.page, list[StepLine]()
-    names, action, reason = (bench.category, rule.name, rule.store), rule.action.step.kind, reason_of(rule)
+    names = (bench.category, rule.name, rule.store)
+    own = (reason_of(rule), APPROVED) if rule.action.reviewed else (reason_of(rule),)
     for i, due in zip(judged.due, judged.due_at, strict=True):
+        request = judged.meant.erased.get(i)
+        number = bench.linked.number(page.facts[rule.link][i]) if bench.linked is not None else None
+        reasons, action = ((REASON,), rule.action.erasing.kind) if request is not None else (own, rule.action.step.kind)
         for kin in judged.families.get(i, ()):
-            n, why = before + len(steps) + 1, (f"it goes with the row that it refers to: {reason}",)
-            steps.append(StepLine(n, *names, kin.key, kin.revision, None, due, action, why, kin.size, kin.parent))
+            n, why = before + len(steps) + 1, (f"it goes with the row that it refers to: {reasons[0]}",)
+            key, size, parent = kin.key, kin.size, kin.parent
+            steps.append(StepLine(n, *names, key, kin.revision, None, due, action, why, size, parent, request, number))
         n, revision = before + len(steps) + 1, page.revisions[i] or ""
-        steps.append(StepLine(n, *names, page.keys[i], revision, page.starts[i], due, action, (reason,), page.sizes[i]))
+        start = None if rule.generations is not None else page.starts[i]
+        key, size = page.keys[i], page.sizes[i]
+        steps.append(StepLine(n, *names, key, revision, start, due, action, reasons, size, None, request, number))
     return steps
 
 

@@ -92,7 +92,8 @@ class Batch:
     `predicates` are the holds that the store evaluates in the same act that lets go. `key` is the
     secret of the store's hashes, where the action needs one. `parents` has the key that each step's item
     refers to and goes before, None for the root of a family, which ends it; left out, nothing has kin.
-    A family goes as a whole, in one transaction, or stays.
+    A family goes as a whole, in one transaction, or stays. `request` is the erasure request on whose ground all
+    of it goes; None where the rule says so.
     """
 
     first: int
@@ -104,6 +105,7 @@ class Batch:
     store: str = ""
     key: bytes = field(default=b"", repr=False)
     parents: Sequence[str | None] = ()
+    request: int | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -119,7 +121,8 @@ class Batch:
         )
         keys, revisions = [self.keys[i] for i in positions], [self.revisions[i] for i in positions]
         parents = [self.parents[i] for i in positions] if self.parents else ()
-        return Batch(self.first, self.scope, self.action, keys, revisions, predicates, self.store, self.key, parents)
+        told = (predicates, self.store, self.key, parents, self.request)
+        return Batch(self.first, self.scope, self.action, keys, revisions, *told)
 
     def families(self) -> list[range]:
         """The positions of each family."""

@@ -70,11 +70,14 @@ class AlarmRegister:
             changes = news(told, found, undecided, now)
             for one in changes:
                 _keep(change.connection, one)
-            new = _addresses(change.connection, on)
-            for address, kinds in on.items():
-                known = [News("new", now, alarm) for alarm in told] if address in new else []
-                _owe(change.connection, address, [one for one in (*known, *changes) if one.alarm.kind in kinds])
+            _owe_all(change.connection, on, [News("new", now, alarm) for alarm in told], changes)
         return changes
+
+    def announce(self, news: Sequence[News], on: Mapping[str, AbstractSet[str]]) -> None:
+        """Owes news that is no state, and is never over, to every address that wants its kind."""
+        with self._ledger.transaction() as change:
+            standing = [News("new", one.since, one) for one in _standing(change.connection)]
+            _owe_all(change.connection, on, standing, news)
 
     def claim(self, address: str, now: int, most: int) -> list[tuple[int, News]]:
         """The oldest news that an address is owed, at most so many; none while it is left alone, or somebody else's.
@@ -147,6 +150,16 @@ def _addresses(connection: sa.Connection, on: Mapping[str, object]) -> set[str]:
     for address in on.keys() - known:
         connection.execute(a.insert().values(address=address, free_at=0, failures=0, trouble=""))
     return on.keys() - known
+
+
+def _owe_all(
+    connection: sa.Connection, on: Mapping[str, AbstractSet[str]], standing: Sequence[News], changes: Sequence[News]
+) -> None:
+    """Owes changes to every address that wants their kinds, and what stands already to one that was not there before."""
+    new = _addresses(connection, on)
+    for address, kinds in on.items():
+        known = standing if address in new else ()
+        _owe(connection, address, [one for one in (*known, *changes) if one.alarm.kind in kinds])
 
 
 def _owe(connection: sa.Connection, address: str, changes: Sequence[News]) -> None:

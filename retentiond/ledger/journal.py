@@ -12,7 +12,7 @@ import hashlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,11 @@ from retentiond.core.registers import Registers
 from retentiond.engine.failpoints import reach
 from retentiond.engine.ports import Admission, Batch, Closing, Intent, OpenIntent
 from retentiond.ledger import schema, spans
+from retentiond.ledger.clock import moment
 from retentiond.ledger.ledger import Ledger, Transaction
 
+_TOGETHER = 64
+"""So many batches are read at a time."""
 _FINAL = frozenset({Outcome.DISPOSED, Outcome.GONE, Outcome.CHANGED})
 """Fates that no later run of the plan takes up again."""
 
@@ -76,21 +79,21 @@ class RunJournal:
             mine, steps = _pick(refs, admission.admitted), [batch.first + i for i in admission.admitted]
             read = {"holds": registers.last_hold, "events": registers.last_event}
             index = change.write("intent", **names, first=steps[0], **self._range(mine), **read)
-            self._keep(change, names, index, None, steps, mine, again=[])
+            self._keep(change, {**names, "request": batch.request}, index, None, steps, mine, again=[])
             reach("intent-written")
-        self._spare(change, names, batch.first, refs, admission.spared)
+        self._spare(change, names, batch, refs, admission.spared)
         return Intent(index, admission)
 
-    def _spare(self, change: Transaction, names: Mapping[str, str], first: int, refs: bytes, spared: Sequence[Settled]) -> None:
+    def _spare(self, change: Transaction, names: Mapping[str, str], batch: Batch, refs: bytes, spared: Sequence[Settled]) -> None:
         positions = sorted(i for s in spared for i in s.positions)
         if not positions:
             return
         place = {old: new for new, old in enumerate(positions)}
         moved = [Settled([place[i] for i in s.positions], s.outcome, s.code) for s in spared]
-        mine, steps = _pick(refs, positions), [first + i for i in positions]
+        mine, steps = _pick(refs, positions), [batch.first + i for i in positions]
         index = change.write("spared", **names, **self._range(mine), **_fates(moved))
-        again = sorted(first + i for s in spared if s.outcome not in _FINAL for i in s.positions)
-        self._keep(change, names, index, index, steps, mine, again)
+        again = sorted(batch.first + i for s in spared if s.outcome not in _FINAL for i in s.positions)
+        self._keep(change, {**names, "request": batch.request}, index, index, steps, mine, again)
 
     def _range(self, refs: bytes) -> dict[str, int | str]:
         start, count = self._offset, len(refs) // SIZE
@@ -100,7 +103,7 @@ class RunJournal:
     def _keep(
         self,
         change: Transaction,
-        names: Mapping[str, str],
+        names: Mapping[str, str | int | None],
         entry: int,
         outcome: int | None,
         steps: Sequence[int],
@@ -161,6 +164,29 @@ class Found:
     entry: int
     outcome: int | None
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of one batch: the entry of its outcome or sparing, with its index, as it was written."""
+
+    category: str
+    rule: str
+    store: str
+    entry: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Disposal:
+    """The references of one batch, under the keys of `year`, and the entry of its outcome as it was written."""
+
+    category: str
+    rule: str
+    store: str
+    year: int
+    refs: bytes
+    body: Mapping[str, Any]
 
 
 class Runs:
@@ -245,6 +271,39 @@ class Runs:
         with self._ledger.transaction() as change:
             rows = change.connection.execute(sa.select(b.refs).where(b.entry.in_(intents))).scalars()
             return sum(len(refs) // SIZE for refs in rows)
+
+    def of_request(self, request: int) -> list[Settlement]:
+        """What came of every batch on the ground of an erasure request, in their order."""
+        return self._settled(schema.batch.c.request == request)
+
+    def of_run(self, run: str) -> list[Settlement]:
+        """What came of every batch of a run, in their order."""
+        return self._settled(schema.batch.c.run == run)
+
+    def disposed_since(self, at: int) -> Iterator[Disposal]:
+        """What runs have disposed of since an instant by their rules, batch by batch, oldest first."""
+        b, e, p = schema.batch.c, schema.entry, schema.plan.c
+        wanted = sa.select(b.id, b.category, b.rule, b.store, p.at, b.refs, e.c.body)
+        wanted = wanted.join_from(schema.batch, e, e.c.seq == b.outcome).join(schema.plan, p.name == b.plan)
+        wanted = wanted.where(b.request.is_(None), e.c.type == "outcome").order_by(b.id).limit(_TOGETHER)
+        last = 0
+        while True:
+            with self._ledger.transaction() as change:
+                rows = change.connection.execute(wanted.where(b.id > last)).all()
+            for last, category, rule, store, plan_at, refs, text in rows:  # noqa: B007 the last one is where the next look begins
+                body = json.loads(text)
+                if body["time"] >= at and body["disposed"]:
+                    yield Disposal(category, rule, store, moment(plan_at).year, refs, body)
+            if len(rows) < _TOGETHER:
+                return
+
+    def _settled(self, which: sa.ColumnElement[bool]) -> list[Settlement]:
+        b, e = schema.batch.c, schema.entry
+        wanted = sa.select(b.category, b.rule, b.store, e.c.seq, e.c.body)
+        wanted = wanted.join_from(schema.batch, e, e.c.seq == b.outcome).where(which).order_by(b.entry)
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(wanted).all()
+        return [Settlement(*row[:4], body=json.loads(row[4])) for row in rows]
 
     def batches_with(self, category: str, reference: bytes) -> list[Found]:
         """Where a reference of a category stands: in which batches, and at which position of each."""

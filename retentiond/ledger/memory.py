@@ -143,8 +143,8 @@ class Memory:
                 values = {"category": category, "rule": rule, "total": items, "disposed": 0}
                 change.put(schema.population, **values)
 
-    def disposed(self, plan: str, counts: Mapping[tuple[str, str], int]) -> None:
-        """Notes how much a run disposed of, added up for each plan."""
+    def disposed(self, plan: str, counts: Mapping[tuple[str, str], int], *, usual: bool = True) -> None:
+        """Notes how much a run disposed of, added up for each plan. What is not `usual` makes no history."""
         p, h, c = schema.population, schema.history, schema.counted
         with self._ledger.transaction() as change:
             for (category, rule), n in counts.items():
@@ -154,6 +154,8 @@ class Memory:
                 change.connection.execute(p.update().where(mine).values(disposed=p.c.disposed + n))
                 seen = sa.and_(c.c.category == category, c.c.rule == rule)
                 change.connection.execute(c.update().where(seen).values(disposed=c.c.disposed + n))
+                if not usual:
+                    continue
                 same = sa.and_(h.c.category == category, h.c.rule == rule, h.c.plan == plan)
                 if not change.connection.execute(h.update().where(same).values(disposed=h.c.disposed + n)).rowcount:
                     change.connection.execute(h.insert().values(category=category, rule=rule, plan=plan, disposed=n))

@@ -210,7 +210,7 @@ class PlanRegister:
                 change.write(
                     "limit-tripped", plan=name, category=r.category, rule=r.rule, limit=r.limit, value=r.value, allowed=r.allowed
                 )
-            if not header.forecast:
+            if not header.forecast and header.requests is None:
                 _note_violations(change, header)
         reach("plan-registered")
 
@@ -264,7 +264,8 @@ class PlanRegister:
         with self._ledger.transaction() as change:
             rows = change.connection.execute(sa.select(p.name, p.header).where(good).order_by(p.made_at.desc())).all()
         headers = ((name, header_from(json.loads(header))) for name, header in rows)
-        fitting = (h for name, h in headers if path_of(self._directory, name).exists() and h.rulebook == rulebook and h.total)
+        there = (h for name, h in headers if path_of(self._directory, name).exists() and h.rulebook == rulebook)
+        fitting = (h for h in there if h.total and h.requests is None)
         return next((header for header in fitting if list(header.categories) == sorted(categories)), None)
 
     def headers(self) -> list[tuple[str, Header, bool, bool]]:

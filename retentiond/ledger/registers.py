@@ -14,6 +14,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 
 from retentiond.core.registers import Hold, RecordedEvent, Registers
+from retentiond.core.told import Told
 from retentiond.errors import UsageError
 from retentiond.ledger import schema
 from retentiond.ledger.clock import micros, moment
@@ -145,6 +146,26 @@ class EventRegister:
             entry = change.write("event-withdrawn", event=name, subject=word("subject", subject))
             change.connection.execute(schema.happened.update().where(mine).values(withdrawn=entry))
         return int(found)
+
+    def take(self, told: Sequence[Told], word: Word) -> tuple[int, int]:
+        """Records and withdraws what a file says, all or nothing: (recorded, withdrawn). What is known changes nothing."""
+        h, recorded, withdrawn = schema.happened.c, 0, 0
+        with self._ledger.transaction() as change:
+            for one in told:
+                mine = sa.and_(h.name == one.event, h.subject == one.subject, h.withdrawn.is_(None))
+                mine = sa.and_(mine, h.at == micros(one.at)) if one.at is not None else mine
+                known = change.connection.execute(sa.select(sa.func.count()).where(mine)).scalar_one()
+                names = {"event": one.event, "subject": word("subject", one.subject)}
+                if one.withdrawn and known:
+                    values = {"withdrawn": change.write("event-withdrawn", **names)}
+                    change.connection.execute(schema.happened.update().where(mine).values(**values))
+                    withdrawn += 1
+                elif one.at is not None and not one.withdrawn and not known:
+                    entry = change.write("event-recorded", **names)
+                    row = {"name": one.event, "subject": one.subject, "at": micros(one.at)}
+                    change.connection.execute(schema.happened.insert().values(**row, recorded=entry, recorded_at=change.time))
+                    recorded += 1
+        return recorded, withdrawn
 
     def latest(self, name: str, subjects: Sequence[str]) -> dict[str, datetime]:
         """For each of these subjects the newest recorded event that was not withdrawn."""

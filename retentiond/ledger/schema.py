@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from retentiond.errors import StateUnavailable
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema that there was, in their order, by the name of its migration. The last is that of this file."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -106,10 +106,11 @@ batch = _table(
     _text("steps"),
     _text("again", nullable=True),
     sa.Column("refs", sa.LargeBinary, nullable=False),
+    _int("request", nullable=True, index=True),
 )
 """What one intent or one sparing is about. `steps` are the numbers of the steps, as ranges; `again`
 those that a later run may take up again; `refs` their references; `offset` counts references of the
-run before these."""
+run before these; `request` is the erasure request on whose ground they go, by its entry."""
 batch_open = sa.Index("batch_open", batch.c.outcome, sqlite_where=batch.c.outcome.is_(None))
 
 hold = _table(
@@ -154,6 +155,24 @@ review = _table(
 """What people decided about items that wait for review; the newest row about an item counts. Keys and
 revisions are keyed references, of the key of `year`, so that nothing of an item that went stays behind."""
 sa.Index("review_item", review.c.category, review.c.store, review.c.year, review.c.reference)
+request = _table(
+    "request",
+    _int("entry", primary_key=True, autoincrement=False),
+    _text("name", unique=True),
+    _text("reason"),
+    _text("by"),
+    _int("year"),
+    _text("subjects"),
+    _int("received"),
+    _int("allowed", nullable=True),
+    _int("done", nullable=True),
+    _int("until"),
+    _text("rules"),
+    _text("told"),
+)
+"""Erasure requests, by the index of their entry. `subjects` are keyed references of the key of `year`, and go
+when the request has stood until `until`; `rules` has what stayed at the last look, by category and rule, and on
+which ground; `told` the recipients that were told, by category."""
 place = _table("place", _text("store", primary_key=True), _text("definition"), _text("place"))
 population = _table(
     "population", _text("category", primary_key=True), _text("rule", primary_key=True), _int("total"), _int("disposed")

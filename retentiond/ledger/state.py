@@ -3,6 +3,7 @@
     state.db            the ledger, unless it is elsewhere  0600
     keys/               signing key, masters of references  0700
     plans/              plans with their keys in clear      0700
+    events/             events that other programs drop     0700, unless an operator lets others write
     log/                the published audit log             0750, for a group of auditors
     execute.lock, publish.lock, daemon.lock
 
@@ -45,6 +46,10 @@ class StateDirectory:
     def log(self) -> Path:
         return self.root / "log"
 
+    @property
+    def events(self) -> Path:
+        return self.root / "events"
+
     def lock(self, name: LockName) -> Path:
         """The file of a lock; the daemon holds its own for as long as it runs."""
         return self.root / f"{name}.lock"
@@ -61,7 +66,8 @@ class StateDirectory:
         """Makes what is missing; `StateUnavailable` where it cannot, `StateOfAnother` for a stranger's state."""
         self.refuse_stranger()
         try:
-            for place, mode in ((self.root, 0o711), (self.reference_keys, 0o700), (self.plans, 0o700), (self.log, 0o750)):
+            ours = ((self.reference_keys, 0o700), (self.plans, 0o700), (self.events, 0o700), (self.log, 0o750))
+            for place, mode in ((self.root, 0o711), *ours):
                 _make(place, mode)
             self.database.prepare()
         except OSError as error:

@@ -30,6 +30,7 @@ WHAT: Mapping[str, str] = {
     "clock": "The clock has gone back or jumped. Nothing is carried out until a person has looked.",
     "configuration": "The changed configuration is broken. The one before it stays in force.",
     "anchor": "A checkpoint could not be handed to whoever keeps it. Nothing else is hindered.",
+    "erasure": "A person was erased who is known to this recipient. Tell the recipient (Art. 19 GDPR).",
     "audit": "The audit trail does not verify. Nothing is disposed of without evidence.",
 }
 """What each kind of alarm means, in a sentence."""

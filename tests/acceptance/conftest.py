@@ -3,6 +3,7 @@
 import pytest
 
 from tests.acceptance.shop import LETTERS, NEW, SALES, Shop
+from tests.acceptance.town import FILES, PEOPLE, people
 
 
 @pytest.fixture
@@ -27,3 +28,15 @@ def busy(shop):
     shop.sales(10)
     shop.sales(5, first=100, at=NEW)
     return shop
+
+
+@pytest.fixture
+def town(bare):
+    """Ada (customer 7) and Bob (8): each has two new sales and two files; nothing of them is due by its rule."""
+    bare.settings(text=bare.config.read_text() + PEOPLE)
+    bare.category("trade", SALES)
+    bare.category("support", FILES)
+    bare.sql("CREATE TABLE people(id INTEGER PRIMARY KEY, email TEXT)")
+    bare.sql("INSERT INTO people VALUES(7, 'ada@example.org'), (8, 'bob@example.org')")
+    people(bare)
+    return bare

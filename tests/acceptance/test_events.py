@@ -1,5 +1,6 @@
 """Events: from a query and from the command line, settled, withdrawn, and asked again at the moment of disposal."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -203,3 +204,86 @@ def test_a_settled_event_waits_its_hour_even_when_the_period_is_over(desk):
     started = datetime.fromisoformat(rule["start"])
     assert datetime.fromisoformat(rule["due"]) == started + timedelta(hours=1)
     assert rule["verdict"] == "waiting"
+
+
+# Events that another program drops as files
+
+
+def drop(shop, name, *lines):
+    folder = shop.folder / "state" / "events"
+    (folder / f".{name}").write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+    (folder / f".{name}").rename(folder / name)
+
+
+def told(ticket, at="2026-01-02T10:00:00Z", **more):
+    return {"event": "resolved", "subject": str(ticket), "at": at, **more}
+
+
+def test_dropped_events_start_clocks_late_twice_and_in_any_order(counter):
+    counter.plan()
+    drop(counter, "b.jsonl", told(1), told(1, "2025-01-01"), told(1))
+    drop(counter, "a.jsonl", told(99), told(2, "2999-01-01T00:00:00Z"))
+    drop(counter, "half.part", told(2))
+    assert due(counter) == [1], "of a future event and an unknown subject nothing comes"
+    assert len(counter.json("event", "list")["events"]) == 4
+    assert {p.name for p in (counter.folder / "state" / "events").iterdir()} == {"half.part", "taken"}
+    drop(counter, "again.jsonl", told(1))
+    taken = counter.json("event", "take")
+    assert taken == {"files": 1, "recorded": 0, "withdrawn": 0, "known": 1, "broken": 0}
+    counter.told("audit", "verify")
+
+
+def test_a_dropped_withdrawal_keeps_the_files_of_a_plan_that_is_made(counter):
+    counter.plan()
+    drop(counter, "a.jsonl", told(1), told(2))
+    plan = counter.plan()
+    drop(counter, "b.jsonl", {"event": "resolved", "subject": "1", "do": "withdraw"})
+    counts = counter.json("apply", plan)["counts"]
+    assert (counts["disposed"], counts["changed"]) == (1, 1)
+    assert counter.left() == {"tickets/1/a.txt"}
+
+
+BROKEN = [
+    "{",
+    "[]",
+    '"x"',
+    told(2, at="soon"),
+    told(2, at=7),
+    {"event": "resolved", "subject": "2"},
+    {"event": "resolved", "subject": 2, "at": "2026-01-01"},
+    {"event": "resolved", "subject": "", "at": "2026-01-01"},
+    {"event": "unheard-of", "subject": "2", "at": "2026-01-01"},
+    told(2, do="forget"),
+    told(2, note="ada@example.org"),
+    "[" * 100_000,
+]
+
+
+def test_broken_lines_are_set_aside_and_the_good_ones_count(counter):
+    counter.plan()
+    drop(counter, "a.jsonl", told(1), *BROKEN, "")
+    value = counter.json("plan")
+    assert value["rules"][0]["due"] == 1
+    assert f"{len(BROKEN)} lines of dropped events are broken" in " ".join(value["warnings"])
+    rows = [json.loads(line) for line in (counter.folder / "state/events/rejected/a.jsonl").read_text().splitlines()]
+    assert [row["line"] for row in rows] == [*range(2, 2 + len(BROKEN))]
+    assert rows[0]["what"] == "the line is no JSON"
+    assert (counter.folder / "state/events/rejected/a.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_a_crash_left_half_way_is_taken_up_once_more(counter):
+    counter.plan()
+    drop(counter, "a.jsonl", told(1))
+    (counter.folder / "state/events/taken").mkdir(exist_ok=True)
+    (counter.folder / "state/events/a.jsonl").rename(counter.folder / "state/events/taken/a.jsonl")
+    assert counter.json("event", "take")["recorded"] == 1
+    (counter.folder / "state/events/taken/a.jsonl").write_text(json.dumps(told(1)))
+    assert counter.json("event", "take") == {"files": 1, "recorded": 0, "withdrawn": 0, "known": 1, "broken": 0}
+
+
+def test_a_link_is_not_followed(counter, tmp_path):
+    counter.plan()
+    (tmp_path / "secret").write_text(json.dumps(told(1)))
+    (counter.folder / "state/events/a.jsonl").symlink_to(tmp_path / "secret")
+    assert counter.json("event", "take")["files"] == 0
+    assert (tmp_path / "secret").exists()

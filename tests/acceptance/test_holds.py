@@ -270,3 +270,16 @@ def test_a_hold_is_placed_where_nothing_was_ever_planned(shop):
     place(shop, "H", "--everything")
     shop.letters(3)
     assert shop.rule("letters")["held"] == 3
+
+
+def test_subjects_come_from_a_file_and_an_empty_one_is_refused(busy, tmp_path):
+    names = tmp_path / "claimants.txt"
+    names.write_text("# of the class action\ncustomer=2\n\nemail=c3@example.org\n")
+    value = place(busy, "H", "--from", str(names), "--subject", "customer=4")
+    assert value["hold"]["subjects"] == {"customer": ["4", "2"], "email": ["c3@example.org"]}
+    busy.told("apply", busy.plan())
+    assert busy.ids() & {*range(11)} == {2, 3, 4}
+    for text in ("# nobody\n", "customer\n"):
+        names.write_text(text)
+        place(busy, "H2", "--from", str(names), code=2)
+    assert len(busy.json("hold", "list")["holds"]) == 1

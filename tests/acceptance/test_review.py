@@ -313,3 +313,15 @@ def test_a_lost_key_of_references_lets_nothing_go(desk):
     for path in (desk.folder / "state" / "keys").glob("reference-*"):
         path.unlink()
     assert ONE in waiting(desk)
+
+
+def test_a_filter_chooses_among_all_that_waits(desk):
+    names = sorted(w["key"] for w in desk.json("review", "list")["waiting"])
+    chosen = ("review", "approve", "--all", "--category", "post", "--reason", "looked at", "--yes")
+    assert desk.json(*chosen, "--before", "1999-01-01")["items"] == []
+    one = desk.json(*chosen, "--path", names[0], "--before", "2999-01-01")["items"]
+    assert [item["key"] for item in one] == names[:1]
+    assert sorted(w["key"] for w in desk.json("review", "list")["waiting"]) == names[1:]
+    for wrong in (("--path", "a/../b"), ("--before", "soon")):
+        desk.told(*chosen, *wrong, code=2)
+    desk.told("review", "approve", "desk", names[1], "--path", "x", "--reason", "r", "--yes", code=2)

@@ -59,6 +59,22 @@ GOOD = {
     "event-withdrawn": {"event": "contract-ended", "subject": REFERENCE},
     "review-approved": {"category": "calls", "rule": "old", "count": 3, "by": REFERENCE},
     "review-extended": {"category": "calls", "rule": "old", "count": 1, "by": REFERENCE},
+    "request-received": {"name": REFERENCE, "kinds": ["email"], "reason": REFERENCE, "by": REFERENCE},
+    "request-allowed": {"request": 3, "plan": DIGEST},
+    "request-refused": {"request": 3, "category": "calls", "rule": "old", "ground": "art-17-3-d", "count": 2},
+    "request-carried-out": {"request": 3, "disposed": 4},
+    "recipients-told": {"request": 3, "category": "calls", "count": 1},
+    "replayed": {"plan": DIGEST, "since": 1, "requests": 2, "steps": 3},
+    "copies-verified": {
+        "purpose": "archive",
+        "category": "calls",
+        "rule": "old",
+        "store": "pbx",
+        "destination": "vault",
+        "count": 2,
+        "bytes": 9,
+        "sha256": DIGEST,
+    },
     "clock-stepped": {"seconds": -90},
     "clock-accepted": {"by": REFERENCE},
     "daemon-started": {"categories": 6},
@@ -72,11 +88,12 @@ HEX32, HEX64, RUN = r"[0-9a-f]{32}", r"[0-9a-f]{64}", r"[0-9a-f]{8,32}"
 NAME, CODE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", r"[a-z][a-z0-9-]{0,31}"
 TEXTS = {
     **dict.fromkeys(["rulebook", "plan", "sha256"], HEX64),
-    **dict.fromkeys(["by", "place", "hold", "mandate", "reason", "subject"], HEX32),
-    **dict.fromkeys(["category", "rule", "store", "event"], NAME),
+    **dict.fromkeys(["by", "place", "hold", "mandate", "reason", "subject", "name"], HEX32),
+    **dict.fromkeys(["category", "rule", "store", "event", "destination"], NAME),
     **dict.fromkeys(["limit", "ground"], CODE),
     "run": RUN,
     "kind": "signing|reference|anonymise",
+    "purpose": "archive|copy|found|manifest",
 }
 """Every field that holds a text, with all that it can say."""
 

@@ -40,6 +40,8 @@ OTHER = {
     "steps": "0d" * 32,
     "total": 4,
     "forecast": True,
+    "requests": [7],
+    "sets": [{"category": "calls", "complete": 1, "partial": 0, "blocked": 0}],
 }
 
 

@@ -13,7 +13,8 @@ from retentiond.core.period import IMMEDIATELY, Period
 from retentiond.core.policy import Action, Category, EventSource, PathSelection, Rule, Start
 from retentiond.core.reference import References, derive, of_word
 from retentiond.core.registers import Hold
-from retentiond.engine.executor import Executor, Work, inferred_fates
+from retentiond.engine.executor import Executor, Work
+from retentiond.engine.fates import inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Batch, Closing, Store
 from retentiond.ledger.clock import Reading, micros

@@ -11,7 +11,8 @@ from retentiond.core.anonymise import Mask, Null, Truncate
 from retentiond.core.item import Page
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.policy import Action, Rule, Start, TableSelection
-from retentiond.engine.executor import Work, inferred_fates
+from retentiond.engine.executor import Work
+from retentiond.engine.fates import inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Batch
 from retentiond.stores.sql import SqlType

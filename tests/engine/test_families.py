@@ -51,8 +51,8 @@ def test_some_positions_of_a_batch_mean_their_whole_families(sizes, data):
 def test_a_step_says_its_parent_only_where_it_has_one():
     alone = StepLine(1, "c", "r", "s", "k", "1", None, None, "delete", ("why",), 1)
     assert b"parent" not in lines([alone])
-    (read,) = steps(lines([StepLine(*[getattr(alone, name) for name in alone.__struct_fields__][:-1], "p")]))
-    assert "p" == read.parent
+    (read,) = steps(lines([StepLine(*[getattr(alone, name) for name in alone.__struct_fields__][:-3], "p", 7, 9)]))
+    assert ("p", 7, 9) == (read.parent, read.request, read.set)
 
 
 @given(SIZES, st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29)), st.integers(1, 9))

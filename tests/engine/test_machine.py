@@ -205,7 +205,7 @@ class Way(RuleBasedStateMachine):
     @rule()
     def recover(self):
         from retentiond.core.outcome import Outcome
-        from retentiond.engine.executor import inferred_fates
+        from retentiond.engine.fates import inferred_fates
         from retentiond.engine.ports import Closing
 
         for intent in self.office.runs.open_intents():

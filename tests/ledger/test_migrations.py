@@ -206,6 +206,8 @@ def test_alembic_is_loaded_only_where_there_is_something_to_migrate(tmp_path):
         return done.stdout.split()[-1]
 
     assert [loads(), loads()] == ["False", "False"], "neither for a new state nor for a current one"
-    drop = "DROP TABLE lease; DROP TABLE alembic_version; UPDATE meta SET value = '1' WHERE key = 'schema';"
+    later = "DROP TABLE lease; DROP TABLE request; DROP INDEX ix_batch_request; ALTER TABLE batch DROP COLUMN request; "
+    later += "DROP TABLE inspected; DROP TABLE copied; "
+    drop = later + "DROP TABLE alembic_version; UPDATE meta SET value = '1' WHERE key = 'schema';"
     old(shop.folder / "state" / "state.db", drop)
     assert [loads(), loads()] == ["True", "False"]

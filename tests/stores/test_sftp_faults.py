@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from retentiond.core.policy import Action
-from retentiond.engine.executor import inferred_fates
+from retentiond.engine.fates import inferred_fates
 from retentiond.engine.ports import Batch
 from retentiond.errors import Occupied, StoreUnavailable
 from retentiond.stores.sftp import SftpType

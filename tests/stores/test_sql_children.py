@@ -16,7 +16,7 @@ from retentiond.core.outcome import Outcome
 from retentiond.core.policy import Action
 from retentiond.core.selector import Predicate
 from retentiond.engine import failpoints
-from retentiond.engine.executor import inferred_fates
+from retentiond.engine.fates import inferred_fates
 from retentiond.engine.ports import OUTSIDE, Batch
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.sql import SqlType

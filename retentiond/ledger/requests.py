@@ -1,0 +1,197 @@
+"""Erasure requests, kept: received, allowed by a person, and carried out when a later look finds nothing.
+
+Whom a request means is kept as keyed references only, and for so long as it may have to be obeyed
+again: that is the suppression list, whose purpose is that nobody who was erased comes back by a restore
+or an import. When its time is over, the references go too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from retentiond.core.request import ErasureRequest, Stay, Stays
+from retentiond.errors import UsageError
+from retentiond.ledger import schema
+from retentiond.ledger.clock import moment
+from retentiond.ledger.ledger import Ledger, Transaction
+from retentiond.ledger.registers import Word
+
+_PATIENCE = 30 * 86_400 * 1_000_000
+"""A request that nobody allows is kept for so long after its time: its plan may still be looked at."""
+Place = tuple[str, str]
+"""(category, rule)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A request with all that the ledger knows of it; instants in microseconds. `name` is what the organisation calls it."""
+
+    request: ErasureRequest
+    name: str
+    reason: str
+    by: str
+    received: int
+    allowed: int | None
+    done: int | None
+    until: int
+    stays: Mapping[Place, Stays]
+    told: Mapping[str, Sequence[str]]
+
+    @property
+    def state(self) -> str:
+        """How far it has come."""
+        return "received" if self.allowed is None else "open" if self.done is None else "carried out"
+
+
+class RequestRegister:
+    """The erasure requests, and through them the suppression list."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def receive(self, name: str, reason: str, by: str, whom: ErasureRequest, until: int, word: Word) -> ErasureRequest:
+        """Writes a request down; the same request again is the one that is there.
+
+        `whom` has its year and its identifiers. `UsageError` where the name was used for other identifiers.
+        """
+        with self._ledger.transaction() as change:
+            row = change.connection.execute(sa.select(schema.request).where(schema.request.c.name == name)).one_or_none()
+            if row is not None:
+                known = _kept(row).request
+                if known.year == whom.year and known.subjects != whom.subjects:
+                    raise UsageError(
+                        "a request of this name was made for other identifiers",
+                        why="one name is one person's request, for ever",
+                        do="give another --request, or the identifiers that it had",
+                    )
+                return known
+            kinds = sorted({kind for kind, _ in whom.subjects})
+            names = {"name": word("request", name), "reason": word("reason", reason), "by": word("person", by)}
+            entry = change.write("request-received", kinds=kinds, **names)
+            change.connection.execute(
+                schema.request.insert().values(
+                    entry=entry,
+                    name=name,
+                    reason=reason,
+                    by=by,
+                    year=whom.year,
+                    subjects=json.dumps(sorted(whom.subjects)),
+                    received=change.time,
+                    until=until,
+                    rules="{}",
+                    told="{}",
+                )
+            )
+        return replace(whom, entry=entry, at=moment(change.time))
+
+    def standing(self, now: int) -> list[ErasureRequest]:
+        """The requests that have to be obeyed: allowed by a person, and not carried out yet, or not for long enough."""
+        r = schema.request.c
+        stands = sa.or_(r.done.is_(None), r.until > now)
+        wanted = sa.select(schema.request).where(r.allowed.is_not(None), stands).order_by(r.entry)
+        with self._ledger.transaction() as change:
+            return [_kept(row).request for row in change.connection.execute(wanted)]
+
+    def all(self) -> list[Kept]:
+        """Every request, newest last."""
+        with self._ledger.transaction() as change:
+            rows = change.connection.execute(sa.select(schema.request).order_by(schema.request.c.entry)).all()
+        return [_kept(row) for row in rows]
+
+    def get(self, entry: int) -> Kept:
+        """The request of an entry."""
+        with self._ledger.transaction() as change:
+            return _kept(change.connection.execute(sa.select(schema.request).where(schema.request.c.entry == entry)).one())
+
+    def allow(self, entry: int, plan: str) -> None:
+        """A person carries out a plan of a request: from now on it stands. Written before the first item goes."""
+        mine = schema.request.c.entry == entry
+        with self._ledger.transaction() as change:
+            change.write("request-allowed", request=entry, plan=plan)
+            first = sa.and_(mine, schema.request.c.allowed.is_(None))
+            change.connection.execute(schema.request.update().where(first).values(allowed=change.time))
+
+    def saw(self, entry: int, seen: Mapping[Place, Stays], open_rules: Iterable[Place] = ()) -> None:
+        """Notes what a look found of a request in each rule that was looked at; it is carried out when nothing is left.
+
+        A rule of `open_rules` without a finding has nothing left. Refusals are entries, each when it is new.
+        """
+        with self._ledger.transaction() as change:
+            kept = _kept(change.connection.execute(sa.select(schema.request).where(schema.request.c.entry == entry)).one())
+            stays = {place: found for place, found in kept.stays.items() if place not in {*open_rules}} | dict(seen)
+            stays = {place: found for place, found in stays.items() if found.items is None or found.items}
+            for (category, rule), found in seen.items():
+                before = kept.stays.get((category, rule))
+                for stay in found.grounds:
+                    if stay.ground not in ("due", "unseen") and (before is None or stay not in before.grounds):
+                        where = {"category": category, "rule": rule}
+                        change.write("request-refused", request=entry, **where, ground=stay.code, count=stay.items)
+            done = kept.done
+            if not stays and kept.allowed is not None and done is None:
+                change.write("request-carried-out", request=entry, disposed=_disposed(change, entry))
+                done = change.time
+            values = {"rules": _written(stays), "done": None if stays else done}
+            change.connection.execute(schema.request.update().where(schema.request.c.entry == entry).values(**values))
+
+    def told(self, entry: int, category: str, recipients: Sequence[str]) -> None:
+        """Notes that the recipients of a category were told."""
+        mine = schema.request.c.entry == entry
+        with self._ledger.transaction() as change:
+            before = json.loads(change.connection.execute(sa.select(schema.request.c.told).where(mine)).scalar_one())
+            change.write("recipients-told", request=entry, category=category, count=len(recipients))
+            told = json.dumps(before | {category: list(recipients)})
+            change.connection.execute(schema.request.update().where(mine).values(told=told))
+
+    def replayed(self, plan: str, since: int, requests: int, steps: int) -> None:
+        """Notes that a plan was made of what is back after a restore."""
+        with self._ledger.transaction() as change:
+            change.write("replayed", plan=plan, since=since, requests=requests, steps=steps)
+
+    def forget(self, now: int) -> None:
+        """Lets go of whom requests meant that have stood for as long as they have to, or that nobody has ever allowed."""
+        r = schema.request.c
+        unwanted = sa.and_(r.allowed.is_(None), r.until <= now - _PATIENCE)
+        over = sa.and_(r.until <= now, r.subjects != "[]", sa.or_(r.done.is_not(None), unwanted))
+        with self._ledger.transaction() as change:
+            change.connection.execute(schema.request.update().where(over).values(subjects="[]"))
+
+
+def _disposed(change: Transaction, entry: int) -> int:
+    """How many items went on the ground of a request, by the outcomes of its batches."""
+    b, e = schema.batch.c, schema.entry
+    wanted = sa.select(e.c.body).join_from(schema.batch, e, e.c.seq == b.outcome).where(b.request == entry)
+    return sum(json.loads(body).get("disposed", 0) for body in change.connection.execute(wanted).scalars())
+
+
+def _kept(row: sa.Row[Any]) -> Kept:
+    m = row._mapping
+    stays = {
+        (one["category"], one["rule"]): Stays(
+            one["store"], None if one["items"] is None else frozenset(one["items"]), tuple(Stay(**s) for s in one["grounds"])
+        )
+        for one in json.loads(m["rules"]).get("stays", ())
+    }
+    subjects = frozenset((kind, reference) for kind, reference in json.loads(m["subjects"]))
+    left = {place: found.items for place, found in stays.items()}
+    request = ErasureRequest(m["entry"], m["year"], moment(m["received"]), subjects, left=left)
+    plain = (m["name"], m["reason"], m["by"], m["received"], m["allowed"], m["done"], m["until"])
+    return Kept(request, *plain, stays, json.loads(m["told"]))
+
+
+def _written(stays: Mapping[Place, Stays]) -> str:
+    rows = [
+        {
+            "category": category,
+            "rule": rule,
+            "store": found.store,
+            "items": None if found.items is None else sorted(found.items),
+            "grounds": [asdict(stay) for stay in found.grounds],
+        }
+        for (category, rule), found in sorted(stays.items())
+    ]
+    return json.dumps({"stays": rows})

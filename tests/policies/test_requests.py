@@ -1,0 +1,41 @@
+"""What people ask for, on the worked categories: a single call, a person, and the same person brought back by an import."""
+
+from tests.policies.company import day, time
+
+WHY = ("--reason", "asked by mail", "--yes")
+
+
+def test_a_single_call_goes_on_request_unless_a_claim_needs_it(company):
+    """Promises 2 and 15."""
+    company.rows(
+        "desk", "calls", [{"id": n, "direction": "in", "telephone": "0", "ended_at": time(5), "seconds": 9} for n in (1, 2)]
+    )
+    sound = [company.put("recordings", f"calls/{day(5)}/{n}.wav") for n in (1, 2)]
+    company.told("hold", "place", "CASE", "--reason", "claim", "--mandate", "m", "--subject", "call=2")
+    first = company.json("erase", "call=1", "--request", "T-1", *WHY)
+    assert (first["state"], first["applied"]["counts"]["disposed"]) == ("carried out", 2)
+    second = company.json("erase", "call=2", "--request", "T-2", *WHY)
+    assert {(s["rule"], s["ground"]) for s in second["stays"]} == {("sound", "hold"), ("entries", "hold")}
+    assert company.keys("recordings") == {sound[1]}
+    assert company.keys("desk", "calls", "id") == {"calls/2"}
+    answer = company.json("audit", "certificate", "T-2")
+    assert [s["lawful"] for s in answer["stays"]] == [True, True]
+    company.told("audit", "verify")
+
+
+def test_a_person_goes_everywhere_and_stays_away(company):
+    """Promises 12 and 17: the list of those who left stays, on its ground; an import brings the reader back, and is found."""
+    reader = {"id": 1, "list": "news", "email": "jo@example.org", "joined_at": time(100)}
+    other = {"id": 2, "list": "news", "email": "al@example.org", "joined_at": time(100)}
+    company.rows("desk", "readers", [reader, other])
+    company.rows("desk", "leavers", [{"id": 1, "email": "jo@example.org", "left_at": time(200)}])
+    value = company.json("erase", "email=jo@example.org", "--request", "T-3", *WHY)
+    assert [(s["rule"], s["ground"]) for s in value["stays"]] == [("leavers", "art-17-3-b")]
+    assert company.keys("desk", "readers", "id") == {"readers/2"}
+    company.rows("desk", "readers", [reader])
+    rules = {r["rule"]: r for r in company.json("plan", "newsletter")["rules"]}
+    assert (rules["readers"]["newer"], rules["readers"]["due"]) == (1, 0)
+    back = company.json("replay", "--since", f"{day(1)}", "--yes")
+    assert back["applied"]["counts"]["disposed"] == 1
+    assert company.keys("desk", "readers", "id") == {"readers/2"}
+    company.told("audit", "verify")
