@@ -96,6 +96,14 @@ class Company:
             desk.execute(sql, (self.at, self.at))
         self.added["letters"] += 1
 
+    def pass_limits(self) -> None:
+        """A person lets pass, by its name, what a limit has stopped; the web log stays for the status to tell."""
+        for one in json.loads(self.tell("status", "--json"))["categories"]:
+            look = one["last_look"] or {}
+            if look.get("result") == "refused" and look.get("plan") and one["category"] != "web-log":
+                print(f"{one['category']}: the limit {look['code']} stood in the way, and a person passed it", flush=True)
+                self.tell("apply", look["plan"], "--over-limits", look["plan"])
+
     def left(self) -> dict[str, int]:
         """How much of what was added, and had to go, is still there."""
         with sqlite3.connect(self.folder / "pbx.db", timeout=30) as pbx:
@@ -199,7 +207,12 @@ def live(company: Company, daemon: Resident, seconds: float) -> None:
 def settle(company: Company, daemon: Resident, kept: Path) -> None:
     """Waits until what had to go has gone, and ends the daemon."""
     gone = {"recordings": 1, "calls": 1, "letters": 0}
-    until(lambda: company.left() == gone, f"everything to be gone, {company.left()} of {company.added} are left", 180)
+    company.pass_limits()
+    try:
+        until(lambda: company.left() == gone, "everything to be gone", 180)
+    except SystemExit:
+        print(company.left(), "are left of", company.added, company.tell("status", fine=(0, 7)), daemon.log.read_text()[-4000:])
+        raise
     assert kept.exists(), "what a hold keeps has gone"
     print(f"added while it ran and gone: {company.added}; left, for they are held: {gone}\n")
     print(company.tell("status", fine=(0, 7)))
