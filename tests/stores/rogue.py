@@ -41,10 +41,14 @@ def status(code):
 
 
 class Rogue(paramiko.ServerInterface):
-    """One directory `/`, listed as `names` say; `garbled` replaces each answer to a request for the root's attributes."""
+    """One directory, listed as `names` say; `garbled` replaces each answer to a request for attributes.
 
-    def __init__(self, names=(), version=3, garbled=None, passwords=None):
+    `extensions` are announced, and each request for one ends with the status `extended`. `asked` are the kinds of requests.
+    """
+
+    def __init__(self, names=(), version=3, garbled=None, passwords=None, extensions=(), extended=packets.OK):
         self.names, self.version, self.garbled, self.passwords = names, version, garbled, passwords
+        self.extensions, self.extended = extensions, extended
         self.key = paramiko.ECDSAKey.generate()
         self.asked = []
 
@@ -70,7 +74,9 @@ class Rogue(paramiko.ServerInterface):
                 answer = self.garbled or (packets.ATTRS, attributes(mode=DIRECTORY))
             elif kind == 16:
                 answer = listing([(body[4:], attributes(mode=DIRECTORY))])
-            elif kind == 11:
+            elif kind == packets.EXTENDED:
+                answer = status(self.extended)
+            elif kind in (3, 11):
                 answer = (packets.HANDLE, string(b"h"))
             elif kind == 12:
                 part = next(parts, None)
@@ -88,7 +94,8 @@ class Subsystem(paramiko.SubsystemHandler):
         next(answers)
         try:
             self.take(channel)
-            channel.sendall(self.framed(packets.VERSION, struct.pack(">I", rogue.version)))
+            known = b"".join(string(name) + string(b"1") for name in rogue.extensions)
+            channel.sendall(self.framed(packets.VERSION, struct.pack(">I", rogue.version) + known))
             while True:
                 kind, body = self.take(channel)
                 said, answer = answers.send((kind, body[4:]))

@@ -13,10 +13,10 @@ from retentiond.core.policy import Start, TableSelection
 from retentiond.engine.ports import OUTSIDE, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.columns import SHADOWED
-from retentiond.stores.sftp import SftpType, listing
+from retentiond.stores.sftp import SftpType, listing, packets
 from retentiond.stores.sftp.view import FRESH, LINKED, UNDATED
 from retentiond.testing.contract import LONG_AGO
-from tests.stores.places import claims_in, dispose, doubts, scope, seen, utc
+from tests.stores.places import batch, claims_in, dispose, doubts, scope, seen, utc
 from tests.stores.rogue import DIRECTORY, Rogue, attributes, endless, running
 
 
@@ -202,6 +202,36 @@ def test_a_server_without_extensions_says_what_it_cannot_do(key):
         assert any("power cut" in note for note in store.traits.notes)
         assert any("file systems apart" in warning for warning in store.warnings(scope()))
         assert store.traits.clock is None
+
+
+REMOVE, RMDIR, OPEN, FSYNC = 13, 15, 3, packets.EXTENDED
+
+
+DUE = {"file": "7:1500000000"}
+
+
+def durable():
+    """A rogue whose every listing shows one file, and that can be told to write through."""
+    return Rogue(([(b"file", attributes())] if i % 2 == 0 else None for i in count()), extensions=(b"fsync@openssh.com",))
+
+
+def test_nothing_is_a_fact_before_the_server_has_written_it_to_its_disk(key):
+    rogue = durable()
+    with running(rogue) as options, closing(SftpType().act(options | {"key": key})) as store:
+        assert not any("power cut" in note for note in store.traits.notes)
+        rogue.asked.clear()
+        facts = store.dispose(batch(DUE, scope("*")))
+        assert [(str(fact.outcome), fact.positions) for fact in facts] == [("disposed", [0])]
+        order = [kind for kind in rogue.asked if kind in (REMOVE, RMDIR, OPEN, FSYNC)]
+        assert order == [REMOVE, RMDIR, OPEN, FSYNC]
+
+
+def test_what_cannot_be_written_to_the_disk_is_no_fact(key):
+    rogue = durable()
+    with running(rogue) as options, closing(SftpType().act(options | {"key": key})) as store:
+        rogue.extended = packets.FAILURE
+        with pytest.raises(StoreUnavailable, match="durable"):
+            list(store.dispose(batch(DUE, scope("*"))))
 
 
 def test_a_server_whose_clock_is_behind_lets_nothing_go(place, store):
