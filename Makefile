@@ -43,6 +43,8 @@ ready: .venv/.installed-dev
 	@.ci/need dovecot dovecot-imapd "mailboxes of an IMAP server"
 	@.ci/need age age "reading what was encrypted with a second program"
 	@.ci/need gpg gpg "recognising what OpenPGP has encrypted"
+	@.ci/need 7z "p7zip-full zip cryptsetup-bin" "recognising ZIP, 7z and LUKS"
+	@.ci/need restic "restic borgbackup" "recognising repositories of restic and borg"
 	@.ci/need systemd-analyze systemd "judging the units of deploy/systemd, and starting them"
 
 bench: .venv/.installed-dev

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from retentiond.app.house import House
+from retentiond.archive.sealing import require_library
 from retentiond.config.load import promise_findings, secret_findings
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.pipeline import bench_for, scope_for
-from retentiond.engine.ports import Granted, Proving
+from retentiond.engine.ports import Granted, Proving, View
 from retentiond.errors import Problem, RetentiondError, StoreDenied, StoreUnavailable
 
 _SAMPLES = 5
@@ -80,4 +81,19 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
     warnings += [f"the account may not carry this out: {grant}" for grant in grants]
     if rule.start.kind == "event" and (source := category.events[rule.start.name]).query:
         list(islice(house.answering(source.store).ask(source.query, []), 1))
+    _look_elsewhere(house, rule, view)
     return replace(plain, warnings=warnings, samples=samples)
+
+
+def _look_elsewhere(house: House, rule: Rule, view: View) -> None:
+    """That the stores of archives and copies are there, and are another place, and that what is to be encrypted can be."""
+    archive, copy = rule.action.archive, rule.copy
+    if (archive is not None and archive.recipients) or (copy is not None and copy.recipients):
+        require_library()
+    for name in rule.stores[1:]:
+        if house.view(name).place == view.place:
+            raise StoreDenied(
+                f"the stores {rule.store} and {name} are the same place",
+                why="a copy beside the original goes with it",
+                do="name a store somewhere else",
+            )

@@ -263,6 +263,7 @@ class _Planner:
             self.house.memory.count(micros(self.now), [c.as_json() for c in self.believed])
         for request in self.requests:
             self.house.requests.saw(request.entry, self.followed.get(request.entry, {}), self.looked)
+        self.house.inspections.forget()
         for store, place in self.places.items():
             if not self._moved(store):
                 self.house.memory.accept_place(store, self.house.definition(store), place, self.house.word)

@@ -37,4 +37,6 @@ def acted_on(house: House, category: str, rule: Rule, view: View) -> View:
     try:
         return seen_by(house, category, rule, view)
     except StoreTrouble:
+        if not rule.copied_to:
+            raise
         return Requiring(view, [lambda _, page: replace(page, uncopied=dict.fromkeys(range(len(page)), UNSEEN))])

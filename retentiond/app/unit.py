@@ -83,13 +83,16 @@ def _anchors(settings: Settings) -> Iterator[Opening]:
 
 
 def _used(rulebook: Rulebook) -> Mapping[str, Mapping[str, bool]]:
-    """The stores that rules and events name; for each, its rules and whether they dispose of something."""
+    """The stores that rules and events name; for each, its rules and whether they dispose of something there, or write."""
     found: dict[str, dict[str, bool]] = {}
     for category in rulebook.categories.values():
         for store in rulebook.stores_of(category):
             found.setdefault(store, {})
         for rule in category.rules:
-            found[rule.store][f"{category.name}/{rule.name}"] = not rule.action.keeps
+            name = f"{category.name}/{rule.name}"
+            found[rule.store][name] = not rule.action.keeps
+            for other in rule.stores[1:]:
+                found[other][name] = rule.copies_to(other)
     return found
 
 

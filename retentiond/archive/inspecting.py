@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from retentiond.archive.passing import readable
 from retentiond.archive.recognise import recognise
 from retentiond.archive.repositories import Repositories
 from retentiond.archive.sample import HEAD, TAIL, Sample, Wants
 from retentiond.core.assurance import UNKNOWN, Recognised, breach
 from retentiond.core.item import Page
-from retentiond.engine.ports import Readable, Scope, View
+from retentiond.engine.ports import Scope, View
 from retentiond.errors import ItemChanged, StoreDenied
 
 NOT_KNOWN = "nobody can say what it is, where an encrypted one was promised"
@@ -51,13 +52,7 @@ class Inspector:
     """Tells what items are. `StoreDenied` for a store that gives out no bytes."""
 
     def __init__(self, view: View, inspections: Inspections) -> None:
-        if not isinstance(view, Readable):
-            raise StoreDenied(
-                "the store does not let its items be read",
-                why="a rule requires that they are encrypted",
-                do="leave `require` out",
-            )
-        self._view, self._readable, self._inspections = view, view, inspections
+        self._view, self._readable, self._inspections = view, readable(view), inspections
         self._repositories = Repositories(view)
 
     def inspected(self, scope: Scope, page: Page, *, lined_up: bool) -> Page:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from retentiond.core.item import Page
 from retentiond.core.outcome import Settled
-from retentiond.engine.ports import Batch, Evaluating, Restoring, Scope, Store, Traits, Versioned
+from retentiond.engine.ports import Batch, Evaluating, Readable, Restoring, Scope, Store, Traits, Versioned, View
+from retentiond.errors import StoreDenied
 
 
 class Passing:
@@ -52,5 +53,20 @@ class Passing:
         """A store that evaluates nothing has no predicate asked of it."""
         return self._store.unaskable(scope) if isinstance(self._store, Evaluating) else {}
 
+    def read(self, scope: Scope, key: str, revision: str) -> Iterator[bytes]:
+        """`StoreDenied` where the store behind it gives out no bytes."""
+        return readable(self._store).read(scope, key, revision)
+
+    def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
+        """`StoreDenied` where the store behind it gives out no bytes."""
+        return readable(self._store).edges(scope, key, revision, head, tail)
+
     def close(self) -> None:
         """The handle belongs to whoever opened it."""
+
+
+def readable(view: View) -> Readable:
+    """The view as one that gives out bytes; `StoreDenied` where it is none."""
+    if not isinstance(view, Readable):
+        raise StoreDenied("the store does not let its items be read", do="name a store of files, objects or sftp")
+    return view

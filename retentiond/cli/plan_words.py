@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from retentiond.cli.desk import say
 from retentiond.cli.render import minute, sentence, short, size, table
+from retentiond.core.assurance import ASSURANCES
 from retentiond.core.generations import KINDS
 from retentiond.core.ladder import WAITS
 from retentiond.core.limits import UNPASSABLE, passing_line, words
@@ -91,7 +92,17 @@ def _further(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if r.get("children"):
         yield "family", f"of what is due, {r['children']:,} go with other rows, before them"
     if r.get("violations"):
-        yield "violation", f"{r['violations']:,} that must not exist"
+        yield "violation", f"{r['violations']:,} {_broken(r)}"
+    if known := r.get("assurance"):
+        yield "encryption", ", ".join(f"{known[name]:,} {name}" for name in ASSURANCES if name in known)
+
+
+def _broken(counts: Mapping[str, Any]) -> str:
+    """What the violations of a rule are: of a requirement, by what is broken."""
+    broken = counts.get("breaches")
+    if not broken:
+        return "that must not exist"
+    return "not as required (" + ", ".join(f"{code.replace('-', ' ')}: {n:,}" for code, n in sorted(broken.items())) + ")"
 
 
 def _why(counts: Mapping[str, Any], verdict: str) -> str:

@@ -261,6 +261,11 @@ class Rule:
             return self.require.copies.store
         return self.copy.to if self.copy is not None else ""
 
+    def copies_to(self, store: str) -> bool:
+        """Whether it writes archives or copies into a store."""
+        archive = self.action.archive
+        return (archive is not None and archive.to == store) or (self.copy is not None and self.copy.to == store)
+
     @property
     def inspects(self) -> bool:
         """Whether it wants to see every item, whatever its age: to look into it, or for its copies."""

@@ -17,6 +17,8 @@ EXAMPLE = ROOT / "docs" / "example"
 SETTINGS = "retentiond.example.yaml"
 LONDON = ZoneInfo("Europe/London")
 FOLDERS = ("recordings", "uploads", "papers", "backups", "logs", "mail")
+ELSEWHERE = ("offsite", "vault")
+"""Folders in which copies appear."""
 DATABASES = ("desk", "site")
 
 
@@ -60,7 +62,7 @@ class Company(Shop):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.srv = folder / "srv"
-        for name in FOLDERS:
+        for name in (*FOLDERS, *ELSEWHERE):
             (self.srv / name).mkdir(parents=True)
         for name in DATABASES:
             with closing(sqlite3.connect(self.srv / f"{name}.db")) as db:
@@ -77,11 +79,11 @@ class Company(Shop):
 
     # What is put there
 
-    def put(self, store: str, name: str) -> str:
+    def put(self, store: str, name: str, content: bytes = b"what is in it") -> str:
         """A file, and its key."""
         path = self.srv / store / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"what is in it")
+        path.write_bytes(content)
         return name
 
     def letter(self, folder: str, name: str, subject: str) -> str:
@@ -91,6 +93,11 @@ class Company(Shop):
             (self.srv / "mail" / folder / sub).mkdir(parents=True, exist_ok=True)
         (self.srv / "mail" / folder / "cur" / f"{name}:2,S").write_text(head + "Do you sell cables?\n")
         return f"{folder}/{name}"
+
+    def age(self, store: str, name: str, days: float) -> None:
+        """Gives a file the age of so many days."""
+        at = (NOW - timedelta(days=days)).timestamp()
+        os.utime(self.srv / store / name, (at, at))
 
     def rows(self, database: str, table: str, rows: list[dict]) -> None:
         """Rows that all have the same columns; foreign keys are held to."""

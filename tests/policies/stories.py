@@ -4,10 +4,11 @@ Each is in the state in which a company finds itself that has applied its rules 
 a few nights' worth, more than the 50 items from which the share counts, and less than a quarter.
 """
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 from tests.acceptance.shop import NOW
 from tests.policies.company import Company, Story, ages, day, time
+from tests.policies.nights import backups, offsite
 
 NO_EVENT = "no event has started its clock"
 REFERRED = "other rows refer to it"
@@ -191,42 +192,14 @@ def remote_sessions(company: Company) -> Story:
     return story
 
 
-def kept_nights(nights: set[date]) -> set[date]:
-    """What the rule of backups.yaml keeps, worked out by another way: night by night, newest first."""
-    kept, ordered = set(), sorted(nights, reverse=True)
-    for count, of in ((3, lambda d: d), (7, lambda d: d), (4, lambda d: d.isocalendar()[:2]), (12, lambda d: (d.year, d.month))):
-        seen = []
-        for night in ordered:
-            if of(night) not in seen and len(seen) < count:
-                seen.append(of(night))
-                kept.add(night)
-        if len(seen) < count:
-            kept.add(ordered[-1])
-    return kept
-
-
-def backups(company: Company) -> Story:
-    story, today = Story(), day(0)
-    before = kept_nights({today - timedelta(days=n) for n in range(6, 420)})
-    there = before | {today - timedelta(days=n) for n in range(1, 6)}
-    stays = kept_nights(there)
-    for system in ("crm", "mail", "files", "wiki", "shop", "desk"):
-        for night in there:
-            for name in (f"{system}.dump", f"{system}.dump.sha256"):
-                key = company.put("backups", f"{system}/{night}/{name}")
-                if night in stays:
-                    story.stay("nights", key, "kept", "")
-                else:
-                    story.goes("nights", key)
-        newest = f"daily 1 of 7: {today - timedelta(days=1)}"
-        story.stay("nights", f"{system}/{today - timedelta(days=1)}/{system}.dump", "kept", newest)
-    story.stay("nights", company.put("backups", f"crm/{today}/crm.dump"), "undetermined", "future")  # is being written
-    return story
-
-
 def web_forms(company: Company) -> Story:
     story, rows = Story(), []
-    forms = (("quotations", "quotation", 187, 179), ("brochures", "brochure", 30, 27), ("applications", "application", 279, 271))
+    forms = (
+        ("quotations", "quotation", 187, 179),
+        ("brochures", "brochure", 30, 27),
+        ("applications", "application", 279, 271),
+        ("complaints", "complaint", 370, 360),
+    )
     for m, (rule, form, over, not_over) in enumerate(forms):
         for n, age in enumerate(ages(60, over, over + 30) + ages(240, 1, not_over)):
             number = 40_000 + 1000 * m + n
@@ -237,6 +210,13 @@ def web_forms(company: Company) -> Story:
                 story.goes(rule, f"form_entries/{number}")
             else:
                 story.stay(rule, f"form_entries/{number}", "waiting", NOT_OVER)
+    for age in (*range(1900, 1905), *range(10, 40)):
+        key = company.put("vault", f"forms/form_entries-{age}.jsonl.age")
+        company.age("vault", key, age)
+        if age > 1830:
+            story.goes("archived-complaints", key)
+        else:
+            story.stay("archived-complaints", key, "waiting", NOT_OVER)
     rows.append({"id": 49_999, "form": "praise", "email": "p@example.net", "message": "Good", "sent_at": time(4000)})
     company.rows("desk", "form_entries", rows)
     return story
@@ -492,8 +472,8 @@ def statistics(company: Company) -> Story:
 STORIES = {
     story.__name__.replace("_", "-"): story
     for story in (
-        call_recordings, enquiries, customer_accounts, support_files, remote_sessions, backups, connection_logs, web_forms,
-        orders, cookies, newsletter, contracts, statistics, support_cases, licences,
+        call_recordings, enquiries, customer_accounts, support_files, remote_sessions, backups, offsite, connection_logs,
+        web_forms, orders, cookies, newsletter, contracts, statistics, support_cases, licences,
     )
 }  # fmt: skip
 """By category."""

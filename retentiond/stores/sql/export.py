@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from retentiond.engine.ports import Scope
 from retentiond.stores.sql.database import Database
 from retentiond.stores.sql.reading import Found, Layout
+from retentiond.stores.sql.statements import Statements
 from retentiond.stores.sql.table import Table
 
 
-def whole(scope: Scope, table: Table) -> Scope:
-    """The scope with every column of its rows as a field."""
-    return replace(scope, fields=table.columns)
+def whole(layout: Layout) -> Layout:
+    """The layout with every column as the driver gives it: texts that a driver makes of bytes would lose some."""
+    told = layout.statements
+    if not layout.digested:
+        return layout
+    raw = [told.column(name) for name in layout.table.columns]
+    return replace(layout, statements=Statements(told.table, told.where, told.spelling, [*told.reads, *raw]))
 
 
 def definition_of(database: Database, table: Table) -> Mapping[str, Any]:
@@ -31,7 +35,8 @@ def rows_of(
     layout: Layout, found: Found, order: Sequence[int | None], revisions: Sequence[str]
 ) -> list[Mapping[str, Any] | None]:
     """The rows in the order of the keys that were asked for; None for one that is gone or changed."""
-    places = [(name, layout.fields[name]) for name in layout.table.columns]
+    first = len(layout.statements.reads) - len(layout.table.columns)
+    places = [(name, place) for place, name in enumerate(layout.table.columns, first)]
     return [
         None if at is None or found.revisions[at] != revision else {n: _plain(found.rows[at][place]) for n, place in places}
         for at, revision in zip(order, revisions, strict=True)

@@ -161,7 +161,7 @@ class SqlView:
         return definition_of(self.database, self.layout(scope).table)
 
     def rows(self, scope: Scope, keys: Sequence[str], revisions: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
-        layout = self.layout(whole(scope, self.layout(scope).table))
+        layout = whole(self.layout(scope))
         wanted = layout.keys.parts_of(keys)
         found = self.looked_up(layout, (), wanted, self.database.read)
         return rows_of(layout, found, layout.order(found.rows, wanted), revisions)

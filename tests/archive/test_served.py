@@ -1,0 +1,77 @@
+"""Archives and copies go to a real server over SFTP, and rows come from real databases."""
+
+import json
+from datetime import timedelta
+
+from retentiond.engine.ports import Tabular
+from tests.acceptance.shop import NOW, OLD, Shop
+from tests.stores.served import look
+from tests.stores.tables import scope, shown
+
+RULES = """\
+  letters:
+    store: desk
+    select: {{path: "letters/**"}}
+    start: modified
+    retention_period: 3 months
+    action: {{archive: {{to: away, encrypt: [{recipient}]}}}}
+  nights:
+    store: desk
+    select: {{path: "nights/{{day:%Y-%m-%d}}/**"}}
+    start: {{path: day}}
+    generations: {{last: 1}}
+    copy: {{to: away, encrypt: [{recipient}]}}
+    require: {{copies: {{store: away}}}}
+    action: delete
+"""
+CHECK = """\
+  away:
+    store: away
+    select: {path: "**", everything: "yes, every item in away"}
+    start: modified
+    retention_period: 9 years
+    require: {encrypted: age}
+    action: delete
+"""
+
+
+def test_archives_and_copies_on_a_server_are_verified_there(tmp_path, served_files, work):
+    shop = Shop(tmp_path / "shop")
+    away = served_files.options(key={"file": str(served_files.server.home / "client")})
+    shop.settings(more=f"  away: {json.dumps({'type': 'sftp', 'location': 'GB', **away})}")
+    shop.category("post", RULES.format(recipient=work.identity()))
+    shop.category("away", CHECK)
+    shop.letters(3)
+    for days in (2, 3, 4):
+        shop.file(f"nights/{NOW - timedelta(days=days):%Y-%m-%d}/crm.dump", OLD, b"a backup")
+    first, second = (shop.json("apply", shop.plan("post")) for _ in range(2))
+    assert (3, 3) == (first["counts"]["disposed"], first["copies"]["verified"])
+    assert (2, 0) == (second["counts"]["disposed"], second["copies"]["verified"])
+    assert {"whole"} == {one["condition"] for one in shop.json("archive", "list", "--read")["archives"]}
+    plan = shop.json("plan", "away")
+    assert ([], {"client_authenticated": 7}) == (plan["violations"], plan["rules"][0]["assurance"])
+    identity = ("--identity", str(work.folder / "identity.txt"))
+    shop.told("archive", "restore", "--all", *identity, "--into", str(tmp_path / "back"))
+    assert {b"text"} == {path.read_bytes() for path in (tmp_path / "back").rglob("*.txt")}
+
+
+def test_rows_of_any_database_come_out_whole_and_in_their_revision(served):
+    binary, day = ("BYTEA", "DATE") if served.kind == "postgres" else ("BLOB", "DATE")
+    served.sql(
+        f"CREATE TABLE calls (id BIGINT PRIMARY KEY, at TIMESTAMP NULL, fee NUMERIC(10,2), born {day}, note TEXT, raw {binary})"
+    )
+    served.sql("INSERT INTO calls VALUES (1, '2020-01-01 10:11:12', 1.50, '1980-05-17', 'ä \U0001f600 \"x\"', NULL)")
+    served.sql("INSERT INTO calls VALUES (2, NULL, NULL, NULL, NULL, %s)", values=(b"\x00\xff",))
+    what = scope("calls", "id > 0")
+    with look(served) as view:
+        assert isinstance(view, Tabular)
+        revisions = {item.key: item.revision for item in shown(view, what)}
+        first, second = view.rows(what, list(revisions), list(revisions.values()))
+        assert ("1980-05-17", "1.50", 'ä \U0001f600 "x"', None) == (first["born"], first["fee"], first["note"], first["raw"])
+        assert "2020-01-01 10:11:12" in str(first["at"]).replace("T", " ")
+        assert second["raw"] == ({"base64": "AP8="} if served.kind == "mariadb" else "\\x00ff")
+        assert (1, 2) == (int(first["id"]), int(second["id"]))
+        assert [None, second] == view.rows(what, list(revisions), ["0" * 32, revisions["calls/2"]])
+        definition = view.definition(what)
+        assert ("calls", ["id"]) == (definition["table"], definition["key"])
+        assert ["id", "at", "fee", "born", "note", "raw"] == [column["name"] for column in definition["columns"]]
