@@ -98,7 +98,8 @@ def apply_plan(
             raise
         allowance = "over-limits" if over_limits else allowed_by
         stop = _watching_clock(house, stop)
-        copies = make_copies(house, house.categories(allowed), repair=True, stop=stop)
+        pulse = partial(progress, 0, plan.header.total)
+        copies = make_copies(house, house.categories(allowed), repair=True, stop=stop, pulse=pulse)
         applied = _run(house, plan, allowed, allowance, stop, progress)
         applied.recovered, applied.refused, applied.copies = recovered, refused, copies.made
         applied.down |= copies.down
@@ -219,7 +220,7 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     run = house.runs.begin(plan.name, allowance, allowed)
     publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
-    vaults, lane = Vaults(house), partial(_lane_of, house, plan)
+    vaults, lane = Vaults(house, lambda: progress(settled, plan.header.total)), partial(_lane_of, house, plan)
     executor = Executor(_opening(house, plan, vaults), lane, journal, Happenings(house), house.holds.current, stop)
     applied = Applied(plan.name, run)
     by_rule: Counter[tuple[str, str]] = Counter()

@@ -9,6 +9,7 @@ from retentiond.app.house import House
 from retentiond.app.letting_go import Vaults
 from retentiond.archive.copying import Copying, Made
 from retentiond.archive.vouching import Voucher
+from retentiond.archive.writing import Pulse
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Stop
@@ -23,11 +24,11 @@ class Copies:
     down: dict[str, RetentiondError] = field(default_factory=dict)
 
 
-def make_copies(house: House, categories: Iterable[Category], *, repair: bool, stop: Stop) -> Copies:
+def make_copies(house: House, categories: Iterable[Category], *, repair: bool, stop: Stop, pulse: Pulse) -> Copies:
     """Copies what has no verified copy where its rule wants one; with `repair` also what has lost the one that it had."""
     found = Copies()
     rules = [(category, rule) for category in categories for rule in category.rules if rule.copied_to]
-    with Vaults(house) as vaults:
+    with Vaults(house, pulse) as vaults:
         for category, rule in rules:
             if rule.copied_to in found.down or stop():
                 continue

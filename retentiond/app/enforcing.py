@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from retentiond.app import planning
 from retentiond.app.applying import Applied, Progress, apply_plan, silent
@@ -25,6 +26,7 @@ from retentiond.app.erasing import look_again
 from retentiond.app.house import House
 from retentiond.app.recovery import recover
 from retentiond.archive.copying import Made
+from retentiond.archive.writing import Pulse
 from retentiond.core.ladder import VERDICTS
 from retentiond.core.limits import refuse
 from retentiond.core.plan import Header
@@ -89,7 +91,7 @@ def enforce(
         plan = attempt.named_plan(over_limits) if over_limits else attempt.new_plan(watch, stop)
         idle = not plan.header.total and not house.runs.open_intents()
         applied = (
-            attempt.nothing(plan, stop)
+            attempt.nothing(plan, stop, partial(watch, "copying", 0))
             if idle
             else attempt.carry_out(plan, over_limits=over_limits, stop=stop, progress=progress, patience=patience)
         )
@@ -143,12 +145,12 @@ class _Attempt:
             with suppress(Locked), self.house.locked("execute", "recovering what was cut short"):
                 recover(self.house)
 
-    def copy(self, stop: Stop, *, repair: bool) -> Copies:
+    def copy(self, stop: Stop, pulse: Pulse, *, repair: bool) -> Copies:
         """The copies that approved categories want, made as long as nobody else is at work."""
         approved = [c for c in self.house.categories(self.names) if not wants(self.house, c)]
         if any(rule.copied_to for category in approved for rule in category.rules):
             with suppress(Locked), self.house.locked("execute", "copying"):
-                return make_copies(self.house, approved, repair=repair, stop=stop)
+                return make_copies(self.house, approved, repair=repair, stop=stop, pulse=pulse)
         return Copies()
 
     def new_plan(self, watch: planning.Progress, stop: Stop) -> PlanFile:
@@ -157,7 +159,7 @@ class _Attempt:
         What has no copy yet where its rule wants one gets it first; what has lost it is a violation of this plan.
         """
         self.mend()
-        self.copies = self.copy(stop, repair=False).made
+        self.copies = self.copy(stop, partial(watch, "copying", 0), repair=False).made
         earlier = waiting_plan(self.house, self.names)
         self.earlier = earlier if earlier is not None and earlier.blocked() else None
         planned, refusal = plan_approved(self.house, self.names, watch)
@@ -166,10 +168,10 @@ class _Attempt:
             raise refusal
         return self.house.plans.find(planned.name)
 
-    def nothing(self, plan: PlanFile, stop: Stop) -> Applied:
+    def nothing(self, plan: PlanFile, stop: Stop, pulse: Pulse) -> Applied:
         """Nothing is due; by a clock that is not trusted, that is not known. Copies are repaired all the same."""
         self.house.ledger.refuse_stepped_clock()
-        copies = self.copy(stop, repair=True)
+        copies = self.copy(stop, pulse, repair=True)
         self.applied = Applied(plan.name, copies=copies.made, down=copies.down)
         return self.applied
 

@@ -10,16 +10,19 @@ from retentiond.archive.archiving import Archiving
 from retentiond.archive.registered import Registered
 from retentiond.archive.sealing import Sealing
 from retentiond.archive.vouching import Vouched, Voucher
-from retentiond.archive.writing import Vault
+from retentiond.archive.writing import Pulse, Vault
 from retentiond.core.policy import Archive, Rule
 from retentiond.engine.ports import Store
 
 
 class Vaults:
-    """The stores that copies go to in one run, and the processes that encrypt for them; to be closed at its end."""
+    """The stores that copies go to in one run, and the processes that encrypt for them; to be closed at its end.
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    `pulse` is told that work goes on.
+    """
+
+    def __init__(self, house: House, pulse: Pulse) -> None:
+        self._house, self._pulse = house, pulse
         self._open = ExitStack()
         self._known: dict[tuple[str, tuple[str, ...]], Vault] = {}
         self._sealings: dict[tuple[str, ...], Sealing] = {}
@@ -34,7 +37,7 @@ class Vaults:
         """A store that takes copies for these recipients; errors of the store come through."""
         name = (store, recipients)
         if name not in self._known:
-            self._known[name] = Vault(self._house.store(store), recipients, self._sealing)
+            self._known[name] = Vault(self._house.store(store), recipients, self._sealing, self._pulse)
         return self._known[name]
 
     def of(self, archive: Archive) -> Vault:

@@ -34,13 +34,25 @@ class Taking(Store, Writable, Readable, Protocol):
 
 Pieces = Callable[[], Iterable[bytes]]
 """Reads the original from its beginning, each time it is called."""
+Pulse = Callable[[], None]
+"""Told with each piece that work goes on, however long one copy takes; what it raises ends that copy."""
+
+
+def unheard() -> None:
+    """Nobody listens."""
 
 
 class Vault:
     """The store that copies of a rule go to, and the process that encrypts them. `StoreDenied` where it takes none."""
 
-    def __init__(self, store: Store, recipients: tuple[str, ...], sealing: Callable[[tuple[str, ...]], Sealing]) -> None:
-        self.store, self.recipients = taking(store), recipients
+    def __init__(
+        self,
+        store: Store,
+        recipients: tuple[str, ...],
+        sealing: Callable[[tuple[str, ...]], Sealing],
+        pulse: Pulse = unheard,
+    ) -> None:
+        self.store, self.recipients, self._pulse = taking(store), recipients, pulse
         self._sealing = sealing(recipients) if recipients else None
 
     def write(
@@ -69,7 +81,7 @@ class Vault:
         raise StoreDenied("no name is free for a copy", do="give the archive a path that tells its items apart", key=key)
 
     def _take(self, name: str, pieces: Pieces) -> Deposit:
-        plain = _from_source(pieces())
+        plain = self._heard(_from_source(pieces()))
         if self._sealing is None:
             return self.store.take(name, plain)
         sealed = self._sealing.sealed(plain)
@@ -77,6 +89,11 @@ class Vault:
             return self.store.take(name, sealed)
         finally:
             sealed.close()
+
+    def _heard(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._pulse()
+            yield piece
 
     def _same(self, name: str, pieces: Pieces) -> Deposit | None:
         """What lies there already, if it is the original byte for byte: a run that was cut short has written it."""
