@@ -37,6 +37,8 @@ _CLASSES = {
 }
 """By the first byte of the manifest's data: keyed, or keyed with BLAKE2; not encrypted, or only authenticated."""
 _KINDS = ("restic", "borg")
+_BY_CHANCE = frozenset({"unknown", "gzip", "openpgp", "openpgp-sed", "openpgp-signed", "openpgp-compressed", "openpgp-literal"})
+"""What random bytes may be taken for: of thousands of encrypted packs some begin like a packet of OpenPGP."""
 _SEGMENTS = 16
 """In so many of the newest segments the manifest is looked for; every commit writes it again."""
 
@@ -112,7 +114,7 @@ def _is_part_of_restic(named: re.Match[str], sample: Sample, found: Recognised) 
     digest = named[3]
     if digest and sample.size == len(sample.head) and hashlib.sha256(sample.head).hexdigest() != digest:
         return False
-    return found == UNKNOWN and sample.size > 0
+    return found.format in _BY_CHANCE and sample.size > 0
 
 
 def _is_part_of_borg(name: str, sample: Sample, found: Recognised) -> bool:
