@@ -44,7 +44,7 @@ def test_commands_are_offered_and_none_is_forgotten(tmp_path):
 @pytest.mark.parametrize(
     ("line", "answer"),
     {
-        "retentiond audit ": ["anchor", "export", "lookup", "show", "verify"],
+        "retentiond audit ": ["anchor", "certificate", "export", "lookup", "show", "verify"],
         "retentiond hold re": ["release"],
         "retentiond schema ": ["category", "settings"],
         "retentiond plan ": ["show", "diff", "calls"],
