@@ -12,11 +12,12 @@ from retentiond.app.judging import ready
 from retentiond.app.linking import linked_now
 from retentiond.app.requiring import seen_by
 from retentiond.core.item import Page
-from retentiond.core.ladder import Bench, Judgement, climb, judge
+from retentiond.core.ladder import Bench, Judgement, climb
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.families import Gathering, gathered
-from retentiond.engine.pipeline import scope_for, together, with_events
+from retentiond.engine.pipeline import beside_rivals, scope_for, together, with_events
 from retentiond.engine.ports import OUTSIDE, Scope
+from retentiond.engine.rivals import judged_beside
 from retentiond.errors import StoreDenied, StoreUnavailable, UsageError
 
 
@@ -76,7 +77,8 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
     page = with_events(page, bench, events, acting=False)
     if rule.generations is not None and 0 not in page.done:
         return _explain_beside_others(house, page, scope, bench)
-    judged = gathered(judge(page, bench), Gathering(view, scope, bench, lambda p: with_events(p, bench, events, acting=False)))
+    family = Gathering(view, scope, bench, lambda p: with_events(p, bench, events, acting=False))
+    judged = gathered(judged_beside(page, bench, view), family)
     page, start = judged.page, page.starts[0]
     rungs = _default_last([(rung.name, reason) for rung, reason in climb(page, bench)])
     verdict, reason = _verdict(judged, rungs)
@@ -86,7 +88,9 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
 
 def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:
     """What generations say about an item, which takes a look at all the others."""
-    whole = together(seen_by(house, bench.category, bench.rule).scan(scope), bench, Happenings(house), acting=False)
+    view = seen_by(house, bench.category, bench.rule)
+    page = next(beside_rivals([page], bench, view))
+    whole = together(beside_rivals(view.scan(scope), bench, view), bench, Happenings(house), acting=False)
     at = whole.find(page.keys[0])
     if at is None:
         raise StoreUnavailable("the item changed while it was looked at", do="try again")

@@ -10,6 +10,7 @@ from typing import Any
 
 from retentiond.app.house import House
 from retentiond.app.identifying import Names
+from retentiond.config.overlap import rivals
 from retentiond.core.ladder import Bench, Cooling
 from retentiond.core.policy import Category, Rule
 from retentiond.core.registers import Hold, Reviewed
@@ -30,12 +31,13 @@ def ready(
     holds: Iterable[Hold],
     requests: Sequence[ErasureRequest] | None = None,
 ) -> Bench:
-    """A rule ready to judge by, under these holds and with the changes that still cool off.
+    """A rule ready to judge by, under these holds, beside its rivals, and with the changes that still cool off.
 
     `requests` are the erasure requests to obey; left out, those that stand.
     """
     held = list(holds)
     bench = bench_for(category, rule, house.rulebook.zone, now, held)
+    bench.rivals = rivals(house.rulebook.categories.values(), category.name, rule)
     if rule.cooling_off is not None:
         bench.cooling = _cooling(house, category, bench)
     return with_requests(house, with_reviews(house, bench), requests)

@@ -53,6 +53,21 @@ def told_apart(categories: Mapping[str, Category]) -> dict[str, Category]:
     }
 
 
+def rivals(categories: Iterable[Category], category: str, rule: Rule) -> list[tuple[str, Rule]]:
+    """The rules, each with its category, of which only the store knows whether they select an item of this rule too.
+
+    Of a rulebook that was loaded: patterns have none, as what meets by its text was refused.
+    """
+    if isinstance(rule.selection, PathSelection):
+        return []
+    others = ((one.name, other) for one in categories for other in one.rules if other.store == rule.store)
+    return [
+        (name, other)
+        for name, other in others
+        if (name, other.name) != (category, rule.name) and _beside(rule.selection, other.selection) and not _agree(rule, other)
+    ]
+
+
 def _apart(rule: Rule, told: Iterable[Rule]) -> Rule:
     selection = rule.selection
     if not isinstance(selection, TableSelection) or selection.children == "forbid":
@@ -94,14 +109,22 @@ def _problem(one: Placed, other: Placed) -> Problem:
 def meet(one: Selection, other: Selection) -> bool:
     """Whether two selections of one store can name the same item, as far as their text tells."""
     if isinstance(one, TableSelection) and isinstance(other, TableSelection):
-        if one.table.lower() != other.table.lower():
-            return False
-        return one.where is None or other.where is None or one.where.split() == other.where.split()
+        alike = one.where is None or other.where is None or one.where.split() == other.where.split()
+        return alike and _beside(one, other)
     if isinstance(one, PathSelection) and isinstance(other, PathSelection):
         return not _told_apart(one, other) and _common_path(one.pattern, other.pattern)
     if isinstance(one, MailSelection) and isinstance(other, MailSelection):
         apart = None not in (one.conditions, other.conditions) and one.conditions != other.conditions
-        return not apart and _common_path(one.folder, other.folder)
+        return not apart and _beside(one, other)
+    return False
+
+
+def _beside(one: Selection, other: Selection) -> bool:
+    """Whether two selections are about one table or have a folder of mail in common, whatever their conditions."""
+    if isinstance(one, TableSelection) and isinstance(other, TableSelection):
+        return one.table.lower() == other.table.lower()
+    if isinstance(one, MailSelection) and isinstance(other, MailSelection):
+        return _common_path(one.folder, other.folder)
     return False
 
 

@@ -58,7 +58,8 @@ class Bench:
     """One rule, ready to judge by: its due dates, its holds, and the one `now` of the run.
 
     `settle` is how long after its event an item must wait in any case. `reviews` looks up what
-    people decided, where the action is `review`.
+    people decided, where the action is `review`. `rivals` are the rules, each with the name of its category, that may
+    select the same items.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Bench:
         self.reviews: Reviews = unreviewed
         self.erased: Erased | None = None
         self.linked: Linked | None = None
+        self.rivals: Sequence[tuple[str, Rule]] = ()
 
     def due(self, starts: Sequence[datetime | None]) -> list[datetime | None]:
         """The earliest disposal of each start, statutory minimum apart."""

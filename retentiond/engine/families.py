@@ -14,6 +14,7 @@ from retentiond.core.item import Kin, Page
 from retentiond.core.ladder import REFERRED, Bench, Judgement, judge
 from retentiond.core.policy import TableSelection
 from retentiond.engine.ports import OUTSIDE, Reflecting, Scope, View
+from retentiond.engine.rivals import judged_beside
 
 _UNDUE = f"{REFERRED}, and one of them is not due itself"
 
@@ -69,7 +70,7 @@ def _admitted(page: Page, i: int, kin: Sequence[Kin], of: Gathering) -> Sequence
         return kin
     there = of.started(of.view.probe(of.scope, [keys[n] for n in own]))
     selected = {n for at, n in enumerate(own) if there.doubts.get(at) != OUTSIDE}
-    due = {own[at] for at in judge(there, of.bench).due}
+    due = {own[at] for at in judged_beside(there, of.bench, of.view).due}
     if not selected <= due:
         return _UNDUE
     return [one._replace(own=n in selected) for n, one in enumerate(kin)]

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from retentiond.core.anonymise import DONE
 from retentiond.core.forbid import Forbid
 from retentiond.core.item import Page
-from retentiond.core.ladder import APPROVED, DEFAULT, KEPT, REFERRED, Bench, Group, Judgement, judge, reason_of
+from retentiond.core.ladder import APPROVED, DEFAULT, KEPT, REFERRED, Bench, Group, Judgement, reason_of
 from retentiond.core.period import DueDates
 from retentiond.core.plan import RuleCounts
 from retentiond.core.policy import Category, Rule
@@ -27,6 +27,7 @@ from retentiond.engine.codec import StayLine, StepLine
 from retentiond.engine.families import Gathering, gathered
 from retentiond.engine.lanes import scan
 from retentiond.engine.ports import Events, Scope, View
+from retentiond.engine.rivals import contested, judged_beside
 from retentiond.engine.setwise import Together
 
 _MARGIN = timedelta(days=3)
@@ -119,12 +120,13 @@ def survey(
     pages = _watched(scan(view, scope, open_view) if open_view is not None else view.scan(scope), watch)
     if bench.rule.generations is not None:
         apart: list[Judgement] = []
-        yield from together(_others(pages, bench, apart), bench, events, acting=False).judgements()
+        others = _others(pages, bench, view, apart)
+        yield from together(beside_rivals(others, bench, view), bench, events, acting=False).judgements()
         yield from apart
         return
     family = Gathering(view, scope, bench, lambda page: with_events(page, bench, events, acting=False))
     for page in pages:
-        yield gathered(judge(with_events(page, bench, events, acting=False), bench), family)
+        yield gathered(judged_beside(with_events(page, bench, events, acting=False), bench, view), family)
 
 
 def survey_person(view: View, scope: Scope, bench: Bench, events: Events, watch: Watch = unwatched) -> Iterator[Judgement]:
@@ -134,19 +136,25 @@ def survey_person(view: View, scope: Scope, bench: Bench, events: Events, watch:
         started = with_events(page, bench, events, acting=False)
         mine = started.only([*bench.meant(started).erased])
         if len(mine):
-            yield gathered(judge(mine, bench), family)
+            yield gathered(judged_beside(mine, bench, view), family)
 
 
-def _others(pages: Iterable[Page], bench: Bench, apart: list[Judgement]) -> Iterator[Page]:
+def _others(pages: Iterable[Page], bench: Bench, view: View, apart: list[Judgement]) -> Iterator[Page]:
     """The pages of a rule of generations without what an erasure request means, which is judged by itself."""
     for page in pages:
         erased = bench.meant(page).erased
         if not erased:
             yield page
             continue
-        apart.append(judge(page.only([*erased]), bench))
+        apart.append(judged_beside(page.only([*erased]), bench, view))
         rest = page.only([i for i in range(len(page)) if i not in erased])
         yield replace(rest, unseen=page.unseen, unseen_done=page.unseen_done, assurance=page.assurance)
+
+
+def beside_rivals(pages: Iterable[Page], bench: Bench, view: View) -> Iterator[Page]:
+    """The pages of a rule of generations, in which what a rival selects too is in doubt before all is judged together."""
+    for page in pages:
+        yield contested(page, bench, view, range(len(page))) if bench.rivals else page
 
 
 def together(pages: Iterable[Page], bench: Bench, events: Events, *, acting: bool) -> Together:
