@@ -12,6 +12,7 @@ import pytest
 
 from retentiond.config.secrets import Secret
 from retentiond.stores.sftp import SftpType
+from retentiond.stores.sftp.shards import MANY
 from retentiond.testing.copying import kill_taking
 from tests.servers.private import serving
 from tests.stores.places import Directory
@@ -78,7 +79,7 @@ class Served(Directory):
         return self.options(key=self.server.key.reveal())
 
     def crowd(self):
-        return [self.make(f"{folder:02}/{i}") for folder in range(40) for i in range(3)]
+        return [self.make(f"{folder:04}/item") for folder in range(MANY + 10)]
 
     def look(self):
         return SftpType().look(self.options())

@@ -74,11 +74,12 @@ class Root:
 
     def _real_path(self, session: Session) -> str:
         written = posixpath.normpath("/" + self._options.path.strip("/"))
+        looked, way = session.ask_all([packets.lstat(written), packets.realpath(written)])
         try:
-            found = packets.attributes_of(session.ask(packets.lstat(written)))
+            found = packets.attributes_of(looked)
         except packets.Refused as error:
             raise refusal(error.code, "") from error
-        real = packets.path_of(session.ask(packets.realpath(written)))
+        real = packets.path_of(way)
         if found is None or real is None:
             raise StoreUnavailable("the root of the store is missing", why="no such directory there", do="is its disk mounted?")
         if found.is_link:

@@ -15,8 +15,8 @@ from retentiond.stores.sftp import packets
 _PART = re.compile(r"(\d+):(\d+)/(\d+)")
 DEEPEST = 4
 """So far down a split looks for enough directories."""
-ENOUGH = 4
-"""So many directories a part needs, that one of them may be larger than the others."""
+MANY = 300
+"""So many directories are worth a split. Fewer are listed by one handle before a second could be opened."""
 
 
 def name_of(depth: int, number: int, count: int) -> str:

@@ -32,7 +32,7 @@ from retentiond.stores.sftp.options import Options
 from retentiond.stores.sftp.packets import Attributes, Refused
 from retentiond.stores.sftp.root import Root, refusal
 from retentiond.stores.sftp.session import Session
-from retentiond.stores.sftp.shards import DEEPEST, ENOUGH, limits_of, name_of
+from retentiond.stores.sftp.shards import DEEPEST, MANY, limits_of, name_of
 
 LINKED = "it has other hard links, so removing one name would not erase it"
 UNDATED = "the server does not say how long it is or when it was modified, so that a change could not be noticed"
@@ -126,21 +126,26 @@ class SftpView:
             yield sieve.page()
 
     def _depth(self, pattern: PathPattern, wanted: int) -> int:
-        """How deep below the fixed part of the pattern there are directories enough for so many parts; 0 where there are none."""
-        level, found = [base_of(pattern.text)], 0
-        with closing(self._root.channel()) as session:
-            for depth in range(1, DEEPEST + 1):
-                below = []
-                for part in walked(self._root, session, level, lambda _: False):
+        """How deep below the fixed part of the pattern there are directories enough to be split; 0 where there are not.
+
+        No more than a few directories are looked at, and of a long one no more than its first part.
+        """
+        level, session = [base_of(pattern.text)], self._root.session()
+        for depth in range(1, DEEPEST + 1):
+            below: list[str] = []
+            with closing(walked(self._root, session, level, lambda _: False)) as parts:
+                for part in parts:
                     prefix = part.directory and part.directory + "/"
                     names = [prefix + name for name, attributes in part.entries if attributes.is_directory]
                     below += [name for name in names if may_hold(pattern, name)]
-                if not below:
-                    break
-                level, found = below, depth if len(below) > 1 else found
-                if len(level) >= ENOUGH * wanted:
-                    break
-        return found
+                    if len(below) >= MANY:
+                        return depth
+                    if not part.is_last:
+                        return 0
+            if not 0 < len(below) <= wanted:
+                return 0
+            level = below
+        return 0
 
     def _shown(self, part: Part, sieve: _Sieve, session: Session) -> Iterator[Page]:
         """Pages as they fill, of a part of a directory and of the claims that are in it."""
