@@ -87,6 +87,7 @@ def test_from_the_plan_to_the_audit(shop):
     assert shop.json("apply", "--category", "post")["counts"]["disposed"] == 1
     assert not (shop.folder / "state" / "state.db").exists()
     assert sorted(path.name for path in (shop.folder / "state").iterdir()) == [
+        "events",
         "execute.lock",
         "keys",
         "log",

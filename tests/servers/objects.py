@@ -4,7 +4,7 @@ import logging
 import os
 from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from io import StringIO
 from itertools import count
 from typing import Any
@@ -91,8 +91,13 @@ class Bucket:
         path = "/" + self.name + "/" + quote(key, safe="/~")
         request = AWSRequest("PUT", self.server.endpoint + path, headers=headers, data=content)
         S3SigV4Auth(Credentials(self.server.access, self.server.secret), "s3", "us-east-1").add_auth(request)
-        self.server.line.request("PUT", path, content, dict(request.headers))
-        answer = self.server.line.getresponse()
+        try:
+            self.server.line.request("PUT", path, content, dict(request.headers))
+            answer = self.server.line.getresponse()
+        except (HTTPException, OSError):  # the server ends a line on which nothing came for a while
+            self.server.line.close()
+            self.server.line.request("PUT", path, content, dict(request.headers))
+            answer = self.server.line.getresponse()
         answer.read()
         assert answer.status == 200, answer.status
 
