@@ -3,6 +3,7 @@
 from contextlib import closing
 
 from retentiond.engine import failpoints
+from tests.servers.databases import CUT_OFF
 from tests.world import CATEGORY, NEW, OLD, World
 
 TABLES = {
@@ -76,13 +77,8 @@ class Rows(World):
 
     def cut_off(self):
         """Ends every session of the program: the server's backends die under it."""
-        others = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'retentiond'"
-            if self.is_postgres
-            else None
-        )
-        if others:
-            self.database.sql(others)
+        if self.is_postgres:
+            self.database.sql(CUT_OFF)
             return
         own = self.database.sql("SELECT CONNECTION_ID()")[0][0]
         for number in self.database.sql(f"SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> {own} AND DB = DATABASE()"):

@@ -13,7 +13,7 @@ from retentiond.ledger.ledger import Ledger
 from retentiond.ledger.postgres import Postgres
 from retentiond.ledger.snapshot import snapshot
 from tests.engine.office import Office
-from tests.servers.databases import made
+from tests.servers.databases import CUT_OFF, made
 
 NOW = 1_795_000_000_000_000
 
@@ -127,7 +127,7 @@ def test_a_killed_connection_loses_its_transaction_and_no_other(at, postgres):
 
 
 def kill(postgres):
-    assert postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'retentiond'")
+    assert postgres.sql(CUT_OFF)
 
 
 def test_habits_of_the_server_or_the_role_do_not_weaken_a_commit(at, postgres):

@@ -15,6 +15,7 @@ from retentiond.ledger.leases import LASTS, is_leased, lease
 from retentiond.ledger.ledger import Ledger
 from retentiond.ledger.locks import lock
 from retentiond.ledger.postgres import Postgres
+from tests.servers.databases import CUT_OFF
 
 HOLDER = Path(__file__).with_name("holder.py")
 
@@ -210,7 +211,7 @@ def test_a_lease_that_cannot_be_given_back_ends_by_itself(one, other, postgres):
 
 def test_a_lost_connection_is_no_lost_lease(one, postgres):
     with one.locked():
-        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'retentiond'")
+        postgres.sql(CUT_OFF)
         with pytest.raises(StateUnavailable):
             one.writes()
         one.writes()

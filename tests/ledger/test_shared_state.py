@@ -3,12 +3,8 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import tempfile
 import time
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +16,8 @@ from retentiond.ledger.leases import lease
 from retentiond.ledger.ledger import Ledger
 from retentiond.ledger.postgres import Postgres
 from tests.acceptance.shop import LETTERS, SALES, Shop
-from tests.servers import keeper
+from tests.servers.databases import CUT_OFF
+from tests.servers.own import Own
 from tests.world import World, check_invariants, verified
 
 DEADLINE = 60
@@ -179,8 +176,7 @@ def finish(world, plan):
 def test_a_connection_killed_in_the_middle_of_a_run(world, arrow, postgres):
     """Whatever was in hand is unknown; the run ends, and the next one looks."""
     plan = world.run("plan")["plan"]
-    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'retentiond'"
-    with meanwhile(arrow, lambda: postgres.sql(kill)):
+    with meanwhile(arrow, lambda: postgres.sql(CUT_OFF)):
         assert world.here("apply", plan) == 5
     assert world.here("clock") == 0
     check_invariants(world, finished=False)
@@ -200,44 +196,14 @@ def test_killed_at_an_arrow(world, arrow):
     finish(world, plan)
 
 
-class OwnServer:
-    """A PostgreSQL of one test, to be stopped and started."""
-
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.who, uid = keeper.unprivileged("postgres")
-        os.chown(self.folder, uid, -1)
-        here = os.getcwd()
-        os.chdir(self.folder)
-        try:
-            self.command, self.address = keeper.postgres(str(self.folder), self.who)
-        finally:
-            os.chdir(here)
-        self.start()
-
-    def start(self):
-        command = ["setpriv", "--pdeathsig=INT", *self.who, *self.command]
-        self.server = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + DEADLINE
-        while not keeper.answers(self.address):
-            assert self.server.poll() is None
-            assert time.monotonic() < end
-
-    def stop(self):
-        """Fast: connections are cut, what was committed is kept."""
-        self.server.send_signal(signal.SIGINT)
-        self.server.wait(DEADLINE)
-
-
 @pytest.fixture
-def own(postgres_server):
-    """`postgres_server` says whether there is a PostgreSQL on this machine at all."""
-    with tempfile.TemporaryDirectory(prefix="retentiond-own-") as folder:
-        server = OwnServer(folder)
-        try:
-            yield server
-        finally:
-            server.stop()
+def own():
+    """A PostgreSQL of one test, to be stopped and started."""
+    server = Own("postgres")
+    try:
+        yield server.start()
+    finally:
+        server.close()
 
 
 @pytest.mark.skipif("RETENTIOND_TEST_POSTGRES" in os.environ, reason="that server is somebody's, and is not to be restarted")

@@ -14,6 +14,11 @@ import pytest
 from tests.servers.private import serving
 
 _NUMBERS = count(1)
+CUT_OFF = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'retentiond' AND datname = current_database()"
+)
+"""Ends the program's sessions on one database of PostgreSQL, and those of no other test."""
 
 
 @dataclass
