@@ -118,6 +118,16 @@ def test_a_period_ends_where_an_independent_library_says(zoned, some_months, som
     assert end.tzinfo is UTC
 
 
+@pytest.mark.parametrize("zone", ["Europe/London", "America/Havana", "Australia/Lord_Howe", "Atlantic/Azores"])
+def test_every_day_of_five_years_ends_where_an_independent_library_says(zone):
+    """No sample: every civil day, leap day, month end and night of a clock change, a little before and after midnight."""
+    info, first = ZoneInfo(zone), datetime(2023, 1, 1, tzinfo=UTC)
+    terms = (Period(1, 0, 0), Period(3, 0, 0), Period(12, 0, 0), Period(0, 14, 0), Period(0, 0, 90))
+    starts = [first + timedelta(days=day, minutes=off) for day in range(5 * 365 + 1) for off in (-31, 0, 153)]
+    differ = [(start, term) for term in terms for start in starts if term.end(start, info) != expected_end(start, term, zone)]
+    assert differ == []
+
+
 @settings(max_examples=500)
 @given(near_a_change, st.integers(0, 86_400_000_000))
 def test_a_civil_time_beside_a_clock_change_denotes_what_an_independent_library_says(zoned, micro):
