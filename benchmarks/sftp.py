@@ -117,6 +117,19 @@ def table(title: str, contestants: Sequence[Contestant], given: int) -> str:
     return "\n".join([*rows, "", f"{ROUNDS} rounds, medians; spread {spread}"]) + "\n"
 
 
+def measured(address: str, distance: str, folder: Path) -> str:
+    """The table of one distance."""
+    port = urlsplit(address).port
+    with ExitStack() as stack:
+        if distance == "far":
+            port = stack.enter_context(apart("127.0.0.1", port, delay=ROUND_TRIP / 2))
+        far = Far(address, port, folder, GIVEN[distance])
+        contestants = far.contestants(distance)
+        race(contestants, folder, far.prepare)
+    how = "directly" if distance == "direct" else f"through a round trip of {ROUND_TRIP * 1000:.0f} ms"
+    return table(f"{FILES:,} files over SFTP, half of them due, {how}", contestants, GIVEN[distance])
+
+
 def main(wanted: Sequence[str]) -> None:
     absent = [name for name in ("rclone", "lftp", "sshd") if shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") is None]
     if absent:
@@ -124,17 +137,9 @@ def main(wanted: Sequence[str]) -> None:
     texts = []
     folder = Path(tempfile.mkdtemp())
     try:
-        for distance in wanted or ("direct", "far"):
-            with ExitStack() as stack:
-                address = stack.enter_context(serving("sftp"))
-                port = urlsplit(address).port
-                if distance == "far":
-                    port = stack.enter_context(apart("127.0.0.1", port, delay=ROUND_TRIP / 2))
-                far = Far(address, port, folder, GIVEN[distance])
-                contestants = far.contestants(distance)
-                race(contestants, folder, far.prepare)
-                how = "directly" if distance == "direct" else f"through a round trip of {ROUND_TRIP * 1000:.0f} ms"
-                texts.append(table(f"{FILES:,} files over SFTP, half of them due, {how}", contestants, GIVEN[distance]))
+        with serving("sftp") as address:
+            for distance in wanted or ("direct", "far"):
+                texts.append(measured(address, distance, folder))  # noqa: PERF401 each takes minutes
     finally:
         shutil.rmtree(folder)
     report("sftp", "\n".join(texts))
