@@ -88,6 +88,11 @@ def mini(folder, who, program, free_port):
     def ceph(*args):
         return run("ceph", "-c", conf, "--connect-timeout", "2", *args, check=False)
 
+    def told(*args):
+        """Says it again while the monitor, which answers already, is not ready for commands ("problem getting command ...")."""
+        command = [*(["setpriv", *who] if who else []), program("ceph"), "-c", conf, *args]
+        until(lambda: not subprocess.run(command, capture_output=True, check=False, timeout=60).returncode, beside[0])
+
     owned()
     run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"v1:127.0.0.1:{mon}", f"{folder}/monmap")
     run("ceph-authtool", "--create-keyring", f"{folder}/keyring", "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
@@ -95,9 +100,9 @@ def mini(folder, who, program, free_port):
     beside = [begin("ceph-mon", "-i", "a")]
     until(lambda: ceph("mon", "stat"), beside[0])
     store = str(uuid.uuid4())
-    run("ceph", "-c", conf, "osd", "new", store)
+    told("osd", "new", store)
     run("ceph-osd", "-c", conf, "-i", "0", "--mkfs", "--osd-uuid", store)
-    run("ceph", "-c", conf, "osd", "crush", "add", "osd.0", "1.0", "host=localhost", "root=default")
+    told("osd", "crush", "add", "osd.0", "1.0", "host=localhost", "root=default")
     beside.append(begin("ceph-osd", "-i", "0"))
     until(lambda: "1 up" in ceph("osd", "stat"), beside[1])
     for user, key, secret in (("test", ACCESS, SECRET), ("other", OTHER, OTHER_SECRET)):
