@@ -47,7 +47,7 @@ class Connection:
         transport = self._transport
         with self._in_time(transport):
             try:
-                channel = transport.open_session(_WINDOW, _PACKET, timeout=self._options.timeout)
+                channel = transport.open_session(_WINDOW, _PACKET)
             except paramiko.ChannelException as error:
                 raise StoreUnavailable("the server opens no further channel", do="look at its MaxSessions") from error
             try:
@@ -71,12 +71,12 @@ class Connection:
         key, password = _private_key(options), _revealed(options.password)
         transport = paramiko.Transport(self._plugged())
         for limit in ("banner_timeout", "handshake_timeout", "auth_timeout", "channel_timeout"):
-            setattr(transport, limit, options.timeout)
+            setattr(transport, limit, 2 * options.timeout)  # whether it takes too long is judged here alone, in one way
         accepted = dict.fromkeys(name for one in pinned for name in KEY_TYPES[one.type])
         transport.get_security_options().key_types = tuple(accepted)
         try:
             with self._in_time(transport):
-                transport.start_client(timeout=options.timeout)
+                transport.start_client()
                 _check(transport, pinned)
                 _log_in(transport, options.user, key, password)
         except BaseException:
@@ -113,7 +113,9 @@ class Connection:
         timer.start()
         try:
             yield
-        except StoreTrouble:
+        except StoreTrouble as error:
+            if late.is_set():
+                raise _silent(self._options.timeout) from error
             raise
         except (paramiko.SSHException, EOFError, OSError) as error:
             if late.is_set() or isinstance(error, TimeoutError):
