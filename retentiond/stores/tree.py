@@ -88,6 +88,17 @@ class Tree:
         if fd >= 0:
             os.close(fd)
 
+    def prove_durable(self) -> None:
+        """Closes the root again and raises `StoreDenied` where a directory cannot be made durable.
+
+        No outcome could be a fact there.
+        """
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            self.close()
+            raise StoreDenied("nothing can be made durable here", why="fsync of a directory fails", key=self.path) from error
+
     def open(self, directory: str, mounts: frozenset[str] = frozenset()) -> int:
         """A new descriptor of a directory below the root ("" is the root itself); the caller closes it.
 

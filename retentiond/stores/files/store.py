@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.engine.ports import Batch, Deposit, Scope
-from retentiond.errors import StoreDenied, StoreUnavailable
+from retentiond.errors import StoreUnavailable
 from retentiond.stores.columns import floor_of, pattern_of
 from retentiond.stores.fates import Fates, held_in, sorted_out
 from retentiond.stores.files.claiming import let_go, put_back
@@ -36,11 +36,7 @@ class FilesStore(FilesView):
 
     def __init__(self, path: str, quiet: timedelta = timedelta(0)) -> None:
         super().__init__(path, quiet)
-        try:
-            os.fsync(self._tree.fd)
-        except OSError as error:
-            self.close()
-            raise StoreDenied("nothing can be made durable here", why="fsync of a directory fails", key=path) from error
+        self._tree.prove_durable()
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         """Lets the batch's files go, directory by directory; a directory's facts come when they are durable.

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
-from retentiond.errors import StoreDenied, StoreUnavailable
+from retentiond.errors import StoreUnavailable
 from retentiond.stores.fates import Fates
 from retentiond.stores.mail.boxes import left_alone
 from retentiond.stores.mail.maildir import CLAIM, Folder, Found, Maildirs, Spot, revision_of
@@ -30,11 +30,7 @@ class ClaimingMaildirs(Maildirs):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        try:
-            os.fsync(self.tree.fd)
-        except OSError as error:
-            self.close()
-            raise StoreDenied("nothing can be made durable here", why="fsync of a directory fails", key=path) from error
+        self.tree.prove_durable()
 
     def let_go(self, folder: str, steps: Sequence[Step], revisions: Sequence[str], sieve: Sieve) -> Fates:
         """Disposes of messages of one folder; `StoreUnavailable` where that could not be made durable."""

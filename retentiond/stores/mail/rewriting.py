@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
 from retentiond.engine.ports import PIECE
-from retentiond.errors import StoreDenied, StoreUnavailable
+from retentiond.errors import StoreUnavailable
 from retentiond.stores.fates import Fates
 from retentiond.stores.mail.boxes import left_alone
 from retentiond.stores.mail.locks import WAIT, MailboxBusy, locked, take_away_stale, waited_for, waiting
@@ -46,11 +46,7 @@ class RewritingMboxes(Mboxes):
     def __init__(self, path: str, wait: float = WAIT) -> None:
         super().__init__(path)
         self._wait = wait
-        try:
-            os.fsync(self.tree.fd)
-        except OSError as error:
-            self.close()
-            raise StoreDenied("nothing can be made durable here", why="fsync of a directory fails", key=path) from error
+        self.tree.prove_durable()
 
     def let_go(self, folder: str, steps: Sequence[Step], revisions: Sequence[str], sieve: Sieve) -> Fates:
         """Disposes of messages of one mailbox, all at once or none; `StoreUnavailable` where that could not be made durable."""
