@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from time import monotonic
 
+from retentiond.app.answering import AHEAD
 from retentiond.app.delivering import deliver, receivers
 from retentiond.app.house import House
-from retentiond.app.standing import CategoryStanding, standing
+from retentiond.app.standing import CategoryStanding, Standing, standing
 from retentiond.config.schedule import schedule
-from retentiond.core.alarm import Alarm, Kind, Name
+from retentiond.core.alarm import GROWTH, Alarm, Kind, Name
 from retentiond.core.limits import UNPASSABLE
 from retentiond.core.period import first_instant
 from retentiond.errors import RetentiondError
@@ -89,10 +90,18 @@ def alarms(house: House, now: datetime) -> tuple[list[Alarm], set[Name]]:
     if stands.clock_step:
         seconds = int(stands.clock_step / 1_000_000)
         found["clock", ""] = Alarm("clock", "", micros(now), facts={"seconds": seconds}, do="retentiond clock")
-        undecided |= {alarm.name for alarm in house.alarms.standing() if alarm.kind in ("silence", "hold-review", "anchor")}
+        undecided |= {
+            alarm.name for alarm in house.alarms.standing() if alarm.kind in ("silence", "hold-review", "request", "anchor")
+        }
     else:
         found |= {
-            alarm.name: alarm for alarm in (*_unanchored(house), *_silences(house, now, stands.categories), *_reviews(house, now))
+            alarm.name: alarm
+            for alarm in (
+                *_unanchored(house),
+                *_silences(house, now, stands.categories),
+                *_reviews(house, now),
+                *_requests(stands),
+            )
         }
     return list(found.values()), undecided
 
@@ -163,6 +172,15 @@ def _unanchored(house: House) -> Iterator[Alarm]:
         known = house.anchors.of(one.id)
         if known.trouble:
             yield Alarm("anchor", one.label, known.failing_since, do="retentiond audit anchor")
+
+
+def _requests(stands: Standing) -> Iterator[Alarm]:
+    """Requests whose month is nearly over without an answer, each named by its entry in the audit log."""
+    for one in stands.requests:
+        if one.near:
+            facts: dict[str, int | str] = {"answer_due": one.last_day.isoformat(), "late": int(one.late)}
+            since, do = micros(one.deadline - AHEAD), "retentiond request list"
+            yield Alarm("request", f"entry {one.kept.request.entry}", since, GROWTH if one.late else 1, facts, do)
 
 
 def _reviews(house: House, now: datetime) -> Iterator[Alarm]:

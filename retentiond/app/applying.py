@@ -97,7 +97,7 @@ def apply_plan(
             house.plans.note_refusal(plan.name, error.code)
             raise
         allowance = "over-limits" if over_limits else allowed_by
-        stop = _watching_clock(house, stop)
+        stop = _watching_requests(house, _watching_clock(house, stop))
         pulse = partial(progress, 0, plan.header.total)
         copies = make_copies(house, house.categories(allowed), repair=True, stop=stop, pulse=pulse)
         applied = _run(house, plan, allowed, allowance, stop, progress)
@@ -107,7 +107,7 @@ def apply_plan(
 
 
 def check_usable(house: House, plan: PlanFile) -> None:
-    """`PlanUnusable` for a plan that is unknown, a forecast, expired, or of another rulebook."""
+    """`PlanUnusable` for a plan that is unknown, a forecast, expired, of a withdrawn request, or of another rulebook."""
     header = plan.header
     if not house.plans.known(plan.name):
         raise PlanUnusable("this plan was not made here", why="only a registered plan can be applied", do="retentiond plan")
@@ -117,6 +117,8 @@ def check_usable(house: House, plan: PlanFile) -> None:
         raise PlanUnusable(
             "the plan has expired", why=f"it was good until {header.expires:%Y-%m-%d %H:%M} UTC", do="retentiond plan"
         )
+    if any(house.requests.get(request).withdrawn is not None for request in header.requests or ()):
+        raise PlanUnusable("the request of this plan was withdrawn", do="nothing; a new request needs a new name")
     known = all(name in house.rulebook.categories for name in header.categories)
     if not known or house.rulebook.digest(header.categories) != header.rulebook:
         raise PlanUnusable("the plan is stale", why="the rules or stores have changed since it was made", do="retentiond plan")
@@ -203,6 +205,16 @@ def _watching_clock(house: House, stop: Stop) -> Stop:
         if step(kept, house.clock()):
             return "the clock has jumped"
         return stop()
+
+    return reason
+
+
+def _watching_requests(house: House, stop: Stop) -> Stop:
+    """Stops when a person takes an erasure request back in the middle of a run: what hangs on it is for the next plan."""
+    before = house.requests.withdrawals()
+
+    def reason() -> str | None:
+        return stop() or ("a request was withdrawn" if house.requests.withdrawals() != before else None)
 
     return reason
 

@@ -46,7 +46,8 @@ def _of_request(house: House, kept: Kept) -> dict[str, Any]:
     entry = kept.request.entry
     left = sum(stay.items for stays in kept.stays.values() for stay in stays.grounds)
     gone = sum(one.body.get("disposed", 0) for one in came)
-    end = "A later look found nothing." if kept.done is not None else f"{left:,} items are left, for the reasons below."
+    ends = {"withdrawn": "The request was withdrawn.", "carried out": "A later look found nothing."}
+    end = ends.get(kept.state, f"{left:,} items are left, for the reasons below.")
     told = [{"category": _title(house, name), "recipient": each} for name, these in sorted(kept.told.items()) for each in these]
     return {
         "kind": "erasure",

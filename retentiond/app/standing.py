@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from retentiond.app.answering import Asked, asked, still_open
 from retentiond.app.approving import ApprovalState, approval_of
 from retentiond.app.house import House
 from retentiond.config.schedule import next_after, schedule
@@ -108,7 +109,8 @@ class Trail:
 class Standing:
     """How things stood at `at`. `clock_step` is in microseconds, 0 while the clock is trusted; `state_bytes` of the database.
 
-    `messages_owed` were not taken yet by whom they are for, `receivers_failing` is how many refuse or are not reached.
+    `requests` are the erasure requests that are open. `messages_owed` were not taken yet by whom they are for,
+    `receivers_failing` is how many refuse or are not reached.
     """
 
     at: datetime
@@ -120,6 +122,7 @@ class Standing:
     open_intents: int = 0
     holds: int = 0
     holds_to_review: int = 0
+    requests: Sequence[Asked] = ()
     messages_owed: int = 0
     receivers_failing: int = 0
     state_bytes: int = 0
@@ -128,7 +131,7 @@ class Standing:
     @property
     def ok(self) -> bool:
         """Whether every promise is kept as far as is known, and is looked after."""
-        return not any(each.troubles for each in self.categories)
+        return not any(each.troubles for each in self.categories) and not any(one.late for one in self.requests)
 
 
 def standing(house: House) -> Standing:
@@ -159,6 +162,7 @@ def standing(house: House) -> Standing:
             open_intents=len(Runs(ledger).open_intents()),
             holds=len(holds),
             holds_to_review=sum(hold.review_on is not None and hold.review_on <= today for hold in holds),
+            requests=still_open(asked(ledger, book.zone, at)),
             messages_owed=sum(each.owed for each in debtors),
             receivers_failing=sum(each.failing_since is not None for each in debtors),
             state_bytes=ledger.bytes(),

@@ -11,7 +11,7 @@ The rules, one after the other, for every entry in its order:
   its numbers add up; what was inferred is among the disposed; what was spared has a fate each;
 - the references of a run follow each other without gap or overlap, from the first;
 - an anchor was given a checkpoint of entries before it;
-- what is said of an erasure request names one that was received; it is carried out only after it was allowed;
+- what is said of an erasure request names one that was received and not withdrawn; it is carried out only after it was allowed;
 - a daemon starts after the one before it has ended or was found killed, and nothing ends that did not start;
 - a certificate is the only one of its run, and its counts are those of the run's entries. A
   position of an intent without outcome counts as `unknown`; its outcome may follow later, after a crash.
@@ -95,6 +95,7 @@ class Meaning:
         self._daemon = False
         self.anchored: list[tuple[int, int, str]] = []
         self._requests: dict[int, bool] = {}
+        self._withdrawn: set[int] = set()
         self._readers: Mapping[str, Callable[[Entry], Range | None]] = {
             "plan-made": self._plan_made,
             "limit-tripped": self._limit_tripped,
@@ -107,8 +108,9 @@ class Meaning:
             "request-received": self._request_received,
             "request-allowed": self._request_allowed,
             "request-refused": self._of_request,
+            "request-withdrawn": self._request_withdrawn,
             "request-carried-out": self._carried_out,
-            "recipients-told": self._of_request,
+            "recipients-told": self._recipients_told,
             "replayed": self._replayed,
             "daemon-started": self._daemon_started,
             "daemon-stopped": self._daemon_ended,
@@ -288,6 +290,10 @@ class Meaning:
     def _request_received(self, _entry: Entry) -> None:
         self._requests[self._index] = False
 
+    def _request_withdrawn(self, entry: Entry) -> None:
+        self._of_request(entry)
+        self._withdrawn.add(entry["request"])
+
     def _request_allowed(self, entry: Entry) -> None:
         self._of_request(entry)
         self._requests[entry["request"]] = True
@@ -299,9 +305,16 @@ class Meaning:
         if not self._requests.get(entry["request"], True):
             self._wrong("request-carried-out: nobody had allowed it")
 
+    def _recipients_told(self, entry: Entry) -> None:
+        """They have to be told of what went before a request was withdrawn, too."""
+        if entry["request"] not in self._requests:
+            self._wrong("recipients-told: no such request was received before")
+
     def _of_request(self, entry: Entry) -> None:
         if entry["request"] not in self._requests:
             self._wrong(f"{entry['type']}: no such request was received before")
+        if entry["request"] in self._withdrawn:
+            self._wrong(f"{entry['type']}: the request was withdrawn before")
 
     def _replayed(self, entry: Entry) -> None:
         if entry["plan"] not in self._plans:

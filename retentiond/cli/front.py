@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run as a daemon: every category on its schedule."),
     "explain": ("explain:explain", "Show every rung of the ladder for one item."),
     "erase": ("erase:erase", "Erase one person from every store (Art. 17 GDPR)."),
+    "request": ("request:request", "List the erasure requests that are open; withdraw one."),
     "replay": ("replay:replay", "After a restore, dispose once more of what is back."),
     "hold": ("hold:hold", "Place, release and list holds."),
     "event": ("event:event", "Record, withdraw and list events."),

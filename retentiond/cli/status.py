@@ -112,6 +112,11 @@ def as_json(found: Standing) -> dict[str, Any]:
         "categories": [_category_json(each) for each in found.categories],
         "open_intents": found.open_intents,
         "holds": {"active": found.holds, "to_review": found.holds_to_review},
+        "requests": {
+            "open": len(found.requests),
+            "late": sum(one.late for one in found.requests),
+            "answer_due": _first_answer(found),
+        },
         "messages": {"owed": found.messages_owed, "receivers_failing": found.receivers_failing},
         "audit": {
             "entries": found.trail.entries,
@@ -124,6 +129,17 @@ def as_json(found: Standing) -> dict[str, Any]:
         },
         "state_bytes": found.state_bytes,
     }
+
+
+def _first_answer(found: Standing) -> str | None:
+    """The day by which the first answer is due to somebody who asked for erasure."""
+    return min((one.last_day.isoformat() for one in found.requests if one.kept.waits), default=None)
+
+
+def _requests(found: Standing) -> str:
+    first, late = _first_answer(found), sum(one.late for one in found.requests)
+    told = f", {late:,} without an answer after a month" if late else f", the first answer due by {first}" if first else ""
+    return f"Erasure requests open: {len(found.requests):,}{told}. See `retentiond request list`."
 
 
 def _category_json(each: CategoryStanding) -> dict[str, Any]:
@@ -227,6 +243,8 @@ def _around(found: Standing) -> Iterator[str]:
     if found.holds:
         due = f", {found.holds_to_review:,} of them to be looked at again" if found.holds_to_review else ""
         yield f"Holds in force: {found.holds:,}{due}. See `retentiond hold list`."
+    if found.requests:
+        yield _requests(found)
     if found.receivers_failing:
         yield f"Messages to people: {found.messages_owed:,} not delivered; see `retentiond notify test`."
     trail = found.trail

@@ -18,6 +18,7 @@ Kind = Literal[
     "overdue",
     "violation",
     "hold-review",
+    "request",
     "silence",
     "approval",
     "clock",

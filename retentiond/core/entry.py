@@ -126,6 +126,7 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "request-received": {"name": reference, "kinds": _each(name), "reason": reference, "by": reference},
     "request-allowed": {"request": count, "plan": digest},
     "request-refused": {"request": count, "category": name, "rule": name, "ground": code, "count": count},
+    "request-withdrawn": {"request": count, "reason": reference},
     "request-carried-out": {"request": count, "disposed": count},
     "recipients-told": {"request": count, "category": name, "count": count},
     "replayed": {"plan": digest, "since": instant, "requests": count, "steps": count},

@@ -72,6 +72,8 @@ _OF_ALL: tuple[tuple[str, str, Callable[[Standing], float | None]], ...] = (
     ("open_intents", "Batches that were begun and have no outcome yet.", lambda s: s.open_intents),
     ("holds_active", "Holds that are in force.", lambda s: s.holds),
     ("holds_to_review", "Active holds whose review date has come.", lambda s: s.holds_to_review),
+    ("requests_open", "Erasure requests that are neither carried out nor withdrawn.", lambda s: len(s.requests)),
+    ("requests_late", "Erasure requests without an answer after a month.", lambda s: sum(one.late for one in s.requests)),
     ("messages_owed", "Messages to people that were not delivered yet.", lambda s: s.messages_owed),
     ("receivers_failing", "Receivers of messages that refuse, or are not reached.", lambda s: s.receivers_failing),
     ("audit_entries", "Entries of the audit trail.", lambda s: s.trail.entries),

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from retentiond.core.request import ErasureRequest, Stay, Stays
-from retentiond.errors import UsageError
+from retentiond.errors import PlanUnusable, UsageError
 from retentiond.ledger import schema
 from retentiond.ledger.clock import moment
 from retentiond.ledger.ledger import Ledger, Transaction
@@ -23,6 +23,7 @@ from retentiond.ledger.registers import Word
 
 _PATIENCE = 30 * 86_400 * 1_000_000
 """A request that nobody allows is kept for so long after its time: its plan may still be looked at."""
+_PLAIN = ("name", "reason", "by", "received", "allowed", "done", "until", "withdrawn", "withdraw_reason")
 Place = tuple[str, str]
 """(category, rule)."""
 
@@ -39,13 +40,23 @@ class Kept:
     allowed: int | None
     done: int | None
     until: int
+    withdrawn: int | None
+    withdraw_reason: str | None
     stays: Mapping[Place, Stays]
     told: Mapping[str, Sequence[str]]
 
     @property
     def state(self) -> str:
         """How far it has come."""
+        if self.withdrawn is not None:
+            return "withdrawn"
         return "received" if self.allowed is None else "open" if self.done is None else "carried out"
+
+    @property
+    def waits(self) -> bool:
+        """Whether the person has no answer yet: nobody allowed it, or something is left on no ground that the law knows."""
+        left = [stay for stays in self.stays.values() for stay in stays.grounds]
+        return self.state == "received" or (self.state == "open" and not (left and all(stay.lawful for stay in left)))
 
 
 class RequestRegister:
@@ -62,6 +73,8 @@ class RequestRegister:
         with self._ledger.transaction() as change:
             row = change.connection.execute(sa.select(schema.request).where(schema.request.c.name == name)).one_or_none()
             if row is not None:
+                if row.withdrawn is not None:
+                    raise UsageError("the request of this name was withdrawn", do="give another --request for a new one")
                 known = _kept(row).request
                 if known.year == whom.year and known.subjects != whom.subjects:
                     raise UsageError(
@@ -93,7 +106,7 @@ class RequestRegister:
         """The requests that have to be obeyed: allowed by a person, and not carried out yet, or not for long enough."""
         r = schema.request.c
         stands = sa.or_(r.done.is_(None), r.until > now)
-        wanted = sa.select(schema.request).where(r.allowed.is_not(None), stands).order_by(r.entry)
+        wanted = sa.select(schema.request).where(r.allowed.is_not(None), r.withdrawn.is_(None), stands).order_by(r.entry)
         with self._ledger.transaction() as change:
             return [_kept(row).request for row in change.connection.execute(wanted)]
 
@@ -109,12 +122,41 @@ class RequestRegister:
             return _kept(change.connection.execute(sa.select(schema.request).where(schema.request.c.entry == entry)).one())
 
     def allow(self, entry: int, plan: str) -> None:
-        """A person carries out a plan of a request: from now on it stands. Written before the first item goes."""
+        """A person carries out a plan of a request: from now on it stands. Written before the first item goes.
+
+        `PlanUnusable` where the request was withdrawn.
+        """
         mine = schema.request.c.entry == entry
         with self._ledger.transaction() as change:
+            if change.connection.execute(sa.select(schema.request.c.withdrawn).where(mine)).scalar_one() is not None:
+                raise PlanUnusable("the request of this plan was withdrawn", do="nothing; a new request needs a new name")
             change.write("request-allowed", request=entry, plan=plan)
             first = sa.and_(mine, schema.request.c.allowed.is_(None))
             change.connection.execute(schema.request.update().where(first).values(allowed=change.time))
+
+    def withdraw(self, name: str, reason: str, word: Word) -> Kept:
+        """The person takes a request back: from now on nothing goes on its ground, and whom it meant is forgotten.
+
+        `UsageError` where there is none of this name, or it is carried out or withdrawn already.
+        """
+        with self._ledger.transaction() as change:
+            row = change.connection.execute(sa.select(schema.request).where(schema.request.c.name == name)).one_or_none()
+            if row is None:
+                raise UsageError("there is no request of this name", do="see `retentiond request list`")
+            kept = _kept(row)
+            if kept.state in ("withdrawn", "carried out"):
+                raise UsageError(f"the request is {kept.state} already", do="see `retentiond request list --all`")
+            entry = kept.request.entry
+            change.write("request-withdrawn", request=entry, reason=word("reason", reason))
+            values = {"withdrawn": change.time, "withdraw_reason": reason, "subjects": "[]", "rules": "{}"}
+            change.connection.execute(schema.request.update().where(schema.request.c.entry == entry).values(**values))
+        return replace(kept, withdrawn=change.time, withdraw_reason=reason, stays={})
+
+    def withdrawals(self) -> int:
+        """How many requests were withdrawn by now."""
+        wanted = sa.select(sa.func.count()).where(schema.request.c.withdrawn.is_not(None))
+        with self._ledger.transaction() as change:
+            return int(change.connection.execute(wanted).scalar_one())
 
     def saw(self, entry: int, seen: Mapping[Place, Stays], open_rules: Iterable[Place] = ()) -> None:
         """Notes what a look found of a request in each rule that was looked at; it is carried out when nothing is left.
@@ -123,6 +165,8 @@ class RequestRegister:
         """
         with self._ledger.transaction() as change:
             kept = _kept(change.connection.execute(sa.select(schema.request).where(schema.request.c.entry == entry)).one())
+            if kept.withdrawn is not None:
+                return
             stays = {place: found for place, found in kept.stays.items() if place not in {*open_rules}} | dict(seen)
             stays = {place: found for place, found in stays.items() if found.items is None or found.items}
             for (category, rule), found in seen.items():
@@ -179,8 +223,7 @@ def _kept(row: sa.Row[Any]) -> Kept:
     subjects = frozenset((kind, reference) for kind, reference in json.loads(m["subjects"]))
     left = {place: found.items for place, found in stays.items()}
     request = ErasureRequest(m["entry"], m["year"], moment(m["received"]), subjects, left=left)
-    plain = (m["name"], m["reason"], m["by"], m["received"], m["allowed"], m["done"], m["until"])
-    return Kept(request, *plain, stays, json.loads(m["told"]))
+    return Kept(request, stays=stays, told=json.loads(m["told"]), **{name: m[name] for name in _PLAIN})
 
 
 def _written(stays: Mapping[Place, Stays]) -> str:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from retentiond.errors import StateUnavailable
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every schema that there was, in their order, by the name of its migration. The last is that of this file."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -169,6 +169,8 @@ request = _table(
     _int("until"),
     _text("rules"),
     _text("told"),
+    _int("withdrawn", nullable=True),
+    _text("withdraw_reason", nullable=True),
 )
 """Erasure requests, by the index of their entry. `subjects` are keyed references of the key of `year`, and go
 when the request has stood until `until`; `rules` has what stayed at the last look, by category and rule, and on

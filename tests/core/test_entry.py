@@ -62,6 +62,7 @@ GOOD = {
     "request-received": {"name": REFERENCE, "kinds": ["email"], "reason": REFERENCE, "by": REFERENCE},
     "request-allowed": {"request": 3, "plan": DIGEST},
     "request-refused": {"request": 3, "category": "calls", "rule": "old", "ground": "art-17-3-d", "count": 2},
+    "request-withdrawn": {"request": 3, "reason": REFERENCE},
     "request-carried-out": {"request": 3, "disposed": 4},
     "recipients-told": {"request": 3, "category": "calls", "count": 1},
     "replayed": {"plan": DIGEST, "since": 1, "requests": 2, "steps": 3},

@@ -145,6 +145,10 @@ def erased(folder):
     category = world.folder / "policies.d" / "calls.yaml"
     category.write_text(f"{category.read_text()}    subject: {{customer: id}}\n")
     found = {"erase": told(world, "erase", "customer=2", "--request", "R-1", "--reason", "asked", "--yes")}
+    told(world, "hold", "place", "CASE-8", "--reason", "a claim", "--mandate", "m", "--subject", "customer=3")
+    told(world, "erase", "customer=3", "--request", "R-2", "--reason", "asked", "--yes")
+    found |= {"request list": told(world, "request", "list")}
+    found |= {"request withdraw": told(world, "request", "withdraw", "R-2", "--reason", "asked")}
     return found | {"replay": told(world, "replay", "--since", "2026-01-01")}
 
 
