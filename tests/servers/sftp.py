@@ -12,7 +12,7 @@ import pytest
 
 from retentiond.config.secrets import Secret
 from retentiond.stores.sftp import SftpType
-from retentiond.stores.sftp.shards import MANY
+from retentiond.stores.sftp.view import MANY
 from retentiond.testing.copying import kill_taking
 from tests.servers.private import serving
 from tests.stores.places import Directory

@@ -4,7 +4,7 @@
       desk: {type: files, path: /srv/desk, location: GB}
 
 The rooms, from the ground up: `tree` (an open root and the ways below it), `claims` (reading what
-a cut-short disposal left), `columns` (a status), `parts` (by directories), `content` (bytes), `view` (looking); and apart
+a cut-short disposal left), `columns` (a status), `content` (bytes), `view` (looking); and apart
 from those `claiming`, `taking` and `store` (letting go, taking in), which are loaded only to act.
 
 A revision is `inode:size:mtime_ns`. What is still being written is told by that comparison, by a clock that

@@ -23,7 +23,7 @@ from retentiond.stores.columns import SHADOWED, Columns, Match, Reading, pattern
 from retentiond.stores.files.claims import claimed, is_file, is_single, look, names_in, same_file, sign_of
 from retentiond.stores.files.columns import reading_of
 from retentiond.stores.files.content import edges_of, pieces_of
-from retentiond.stores.files.parts import Part
+from retentiond.stores.parts import Part
 from retentiond.stores.paths import RESERVED, Step, by_directory
 from retentiond.stores.tree import Tree, Way, is_absent, is_barred, refusal
 

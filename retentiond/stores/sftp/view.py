@@ -22,6 +22,7 @@ from retentiond.core.item import Page
 from retentiond.core.pattern import PathPattern
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
 from retentiond.errors import StoreDenied
+from retentiond.stores import parts
 from retentiond.stores.columns import EPOCH, SHADOWED, Columns, Match, Reading, base_of, pattern_of, waiting_window
 from retentiond.stores.paths import RESERVED, Step, by_directory
 from retentiond.stores.sftp import packets
@@ -32,12 +33,15 @@ from retentiond.stores.sftp.options import Options
 from retentiond.stores.sftp.packets import Attributes, Refused
 from retentiond.stores.sftp.root import Root, refusal
 from retentiond.stores.sftp.session import Session
-from retentiond.stores.sftp.shards import DEEPEST, MANY, limits_of, name_of
 
 LINKED = "it has other hard links, so removing one name would not erase it"
 UNDATED = "the server does not say how long it is or when it was modified, so that a change could not be noticed"
 FRESH = "it was modified at the moment of the look, so that a further change could not be noticed"
 _NOTHING_WAITS = (0, 0)
+MANY = 300
+"""So many directories are worth a split. Fewer are listed by one handle before a second could be opened."""
+_DEEPEST = 4
+"""So far down a split looks for enough directories."""
 LANES = 3
 """Listing gains nothing by a further connection, letting go does, and opening one costs as much as a hundred items."""
 
@@ -95,7 +99,7 @@ class SftpView:
         """The scope by the directories that its files are in; the scope itself where they are too few."""
         pattern = pattern_of(scope)
         depth = self._depth(pattern, wanted) if wanted > 1 and not scope.part else 0
-        return [replace(scope, part=name_of(depth, n, wanted)) for n in range(wanted)] if depth else [scope]
+        return [replace(scope, part=str(parts.Part(depth, i, wanted))) for i in range(wanted)] if depth else [scope]
 
     def samples(self, scope: Scope, count: int = 5) -> Sequence[str]:
         """The first few keys that a scan meets."""
@@ -118,24 +122,23 @@ class SftpView:
         )
 
     def _scan(self, sieve: _Sieve) -> Generator[Page, None, None]:
-        with closing(self._root.channel()) as session:
-            parts = walked(self._root, session, [""], sieve.enters)
-            with closing(parts):
-                for part in parts:
-                    yield from self._shown(part, sieve, session)
+        with closing(self._root.channel()) as session, closing(walked(self._root, session, [""], sieve.enters)) as walk:
+            for part in walk:
+                yield from self._shown(part, sieve, session)
         if len(sieve.columns) or sieve.unseen:
             yield sieve.page()
 
     def _depth(self, pattern: PathPattern, wanted: int) -> int:
-        """How deep below the fixed part of the pattern there are directories enough to be split; 0 where there are not.
+        """After how many segments there are directories enough to be split; 0 where there are not.
 
         No more than a few directories are looked at, and of a long one no more than its first part.
         """
-        level, session = [base_of(pattern.text)], self._root.session()
-        for depth in range(1, DEEPEST + 1):
+        base, session = base_of(pattern.text), self._root.session()
+        level, above = [base], len(base.split("/")) if base else 0
+        for depth in range(above + 1, above + 1 + _DEEPEST):
             below: list[str] = []
-            with closing(walked(self._root, session, level, lambda _: False)) as parts:
-                for part in parts:
+            with closing(walked(self._root, session, level, lambda _: False)) as walk:
+                for part in walk:
                     prefix = part.directory and part.directory + "/"
                     names = [prefix + name for name, attributes in part.entries if attributes.is_directory]
                     below += [name for name in names if may_hold(pattern, name)]
@@ -150,7 +153,7 @@ class SftpView:
 
     def _shown(self, part: Part, sieve: _Sieve, session: Session) -> Iterator[Page]:
         """Pages as they fill, of a part of a directory and of the claims that are in it."""
-        if not sieve.shows(part.directory):
+        if sieve.part is not None and not sieve.part.has(part.directory):
             return
         names = [name for name, attributes in part.entries if is_claim(name, attributes)]
         claims = claimed_in(self._root, session, part.directory, names) if names else {}
@@ -231,11 +234,11 @@ class _Sieve:
         low, high = waiting_window(scope) or _NOTHING_WAITS
         self.window = -(-low // 1_000_000), -(-high // 1_000_000)  # the server has whole seconds
         self.unseen = 0
-        self._enters, self.shows = limits_of(scope.part, base_of(pattern.text)) if scope.part else (_always, _always)
+        self.part = parts.Part.read(scope.part) if scope.part else None
 
     def enters(self, directory: str) -> bool:
         """Whether a directory may hold items of the scope's part."""
-        return may_hold(self.pattern, directory) and self._enters(directory)
+        return may_hold(self.pattern, directory) and (self.part is None or self.part.reaches(directory))
 
     def matcher(self, directory: str) -> Callable[[str], Match] | None:
         """What tells the items of a directory from its other files; None where every file is one."""
@@ -273,10 +276,6 @@ def _doubted(attributes: Attributes) -> str | None:
     if attributes.size is None or attributes.modified is None:
         return UNDATED
     return LINKED if attributes.links is not None and attributes.links > 1 else None
-
-
-def _always(_: str) -> bool:
-    return True
 
 
 def _size(attributes: Attributes) -> int:
