@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 from retentiond.core.item import key_of, raw_of
@@ -12,6 +13,8 @@ RESERVED = ".retentiond~"
 _NOT_NAMES = ("", ".", "..")
 _MARKS = ("b64:", "\0", RESERVED)
 """A key without any of these, in ASCII, is its own path, unless a segment of it is none of a path."""
+
+_AT_WORK: set[str] = set()
 
 Step = tuple[int, str]
 """A position, and a name in the directory at hand."""
@@ -62,3 +65,21 @@ def by_directory(keys: Sequence[str]) -> tuple[dict[str, list[Step]], list[int]]
         else:
             found[parent] = [(position, name)]
     return found, strange
+
+
+@contextmanager
+def at_work(claims: Sequence[str]) -> Iterator[None]:
+    """Marks claim directories, by their names, as those of a disposal that goes on in a lane of this process.
+
+    Nobody else makes any meanwhile, since that takes the execute lock. One that is empty has just been made, or is about to go.
+    """
+    _AT_WORK.update(claims)
+    try:
+        yield
+    finally:
+        _AT_WORK.difference_update(claims)
+
+
+def is_at_work(claim: str) -> bool:
+    """Whether a claim directory is that of a disposal that goes on, so that another lane leaves it alone, empty or not."""
+    return claim in _AT_WORK

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -97,6 +98,17 @@ def test_putting_back_destroys_nothing_and_overwrites_nothing(place, store):
     store.put_back(scope(), [key])
     assert planned == seen(store)
     assert not claims_in(place.path)
+
+
+def test_putting_back_leaves_the_claims_of_another_lane_alone(place, store):
+    """A claim that is empty has just been made, or is about to go: its lane would find no way into it any more."""
+    keys = [place.make(f"{i:04}") for i in range(600)]
+    planned = seen(store)
+    with closing(place.act()) as other, ThreadPoolExecutor(1) as lane:
+        letting_go = lane.submit(lambda: [dispose(other, {key: planned[key]})[key] for key in keys])
+        while not letting_go.done():
+            store.put_back(scope(), ["in/none"])
+        assert set(letting_go.result()) == {"disposed"}
 
 
 def test_a_link_that_a_crash_left_beside_its_claim_is_one_item_again(place, store):

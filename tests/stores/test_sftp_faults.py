@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -96,6 +97,17 @@ def test_a_connection_cut_anywhere_in_a_disposal(place, wire, way):
             break
     assert cuts >= 3
     assert reached < SESSION - 1300, "the last cut came after the end"
+
+
+def test_putting_back_leaves_the_claims_of_another_lane_alone(place):
+    """A claim that is empty has just been made, or is about to go: its lane would find no way into it any more."""
+    keys = [place.make(f"{i:03}") for i in range(120)]
+    with closing(place.act()) as store, closing(place.act()) as other, ThreadPoolExecutor(1) as lane:
+        planned = seen(store)
+        letting_go = lane.submit(lambda: [dispose(other, {key: planned[key]})[key] for key in keys])
+        while not letting_go.done():
+            store.put_back(scope(), ["in/none"])
+        assert set(letting_go.result()) == {"disposed"}
 
 
 def test_a_server_that_falls_silent_in_a_disposal(place, wire):

@@ -20,7 +20,7 @@ from retentiond.core.outcome import Outcome
 from retentiond.engine import failpoints
 from retentiond.stores.fates import Fates
 from retentiond.stores.files.claims import claim_directories, is_file, is_single, look, opened, revision_of, same_file
-from retentiond.stores.paths import RESERVED, Step
+from retentiond.stores.paths import RESERVED, Step, at_work, is_at_work
 from retentiond.stores.tree import DIRECTORY, Tree, code_of, is_absent
 
 _LACKING = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
@@ -36,18 +36,19 @@ def let_go(tree: Tree, fd: int, steps: Sequence[Step], revisions: Sequence[str])
     earlier disposal left in a claim directory is let go there.
     """
     fates = Fates()
-    try:
-        name = RESERVED + secrets.token_hex(8)
-        os.mkdir(name, 0o700, dir_fd=fd)
-    except OSError as error:
-        outcome = Outcome.GONE if is_absent(error) else Outcome.FAILED
-        fates.settle_all(steps, outcome, "" if outcome is Outcome.GONE else code_of(error))
-        return fates
-    with _claim_directory(fd, name) as claim:
-        mine = _claim(fd, claim, steps, revisions, fates)
-        failpoints.reach("compared")
-        _unlink(fd, claim, mine, fates)
-        failpoints.reach("destroyed")
+    name = RESERVED + secrets.token_hex(8)
+    with at_work([name]):
+        try:
+            os.mkdir(name, 0o700, dir_fd=fd)
+        except OSError as error:
+            outcome = Outcome.GONE if is_absent(error) else Outcome.FAILED
+            fates.settle_all(steps, outcome, "" if outcome is Outcome.GONE else code_of(error))
+            return fates
+        with _claim_directory(fd, name) as claim:
+            mine = _claim(fd, claim, steps, revisions, fates)
+            failpoints.reach("compared")
+            _unlink(fd, claim, mine, fates)
+            failpoints.reach("destroyed")
     unmet = fates.unmet(steps) if len(mine) < len(steps) else ()
     if unmet:
         _let_go_of_leftovers(tree, fd, unmet, revisions, fates)
@@ -65,7 +66,7 @@ def put_back(tree: Tree, fd: int, names: Sequence[str]) -> None:
             for name in names:
                 if look(claim, name) is not None:
                     give_back(fd, claim, name)
-        _remove(fd, directory)
+        _clear(fd, directory)
     os.fsync(fd)
 
 
@@ -123,6 +124,12 @@ def _remove(fd: int, name: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _clear(fd: int, name: str) -> None:
+    """Removes a claim directory that a cut-short disposal left, if it is empty; not that of another lane."""
+    if not is_at_work(name):
+        _remove(fd, name)
 
 
 def _claim(fd: int, claim: int, steps: Sequence[Step], revisions: Sequence[str], fates: Fates) -> list[Step]:
@@ -190,6 +197,6 @@ def _let_go_of_leftovers(tree: Tree, fd: int, unmet: Sequence[Step], revisions: 
                     if is_file(status) and is_single(status):
                         os.unlink(name, dir_fd=claim)
                         fates.settle(position, Outcome.DISPOSED)
-            _remove(fd, directory)
+            _clear(fd, directory)
     except OSError as error:
         fates.settle_all(fates.unmet(unmet), Outcome.FAILED, code_of(error))

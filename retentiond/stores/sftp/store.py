@@ -19,7 +19,7 @@ from retentiond.engine.ports import Batch, Deposit, Scope
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.columns import EPOCH, floor_of, pattern_of
 from retentiond.stores.fates import held_in, sorted_out
-from retentiond.stores.paths import Step, by_directory
+from retentiond.stores.paths import Step, at_work, by_directory, is_at_work
 from retentiond.stores.sftp import packets
 from retentiond.stores.sftp.claiming import Claiming, Group, below, give_back, make_durable, remove_empty
 from retentiond.stores.sftp.options import Options
@@ -65,7 +65,7 @@ class SftpStore(SftpView):
             if not claims:
                 continue
             give_back(self._root, parent, [(name, items[name]) for _, name in ways[parent] if name in items])
-            remove_empty(self._root, [below(parent, claim) for claim in claims])
+            remove_empty(self._root, [below(parent, claim) for claim in claims if not is_at_work(claim)])
             touched.append(parent)
         self._claims.forget()
         if touched:
@@ -104,10 +104,11 @@ class SftpStore(SftpView):
     def _let_go(self, groups: Sequence[Group], batch: Batch) -> None:
         claiming = Claiming(self._root, groups, batch.revisions)
         try:
-            claiming.claim()
-            claiming.compare()
-            self._check_clock(claiming, batch.scope)
-            claiming.destroy()
+            with at_work([group.claim for group in groups]):
+                claiming.claim()
+                claiming.compare()
+                self._check_clock(claiming, batch.scope)
+                claiming.destroy()
             self._let_go_of_leftovers(groups, batch.revisions)
         except BaseException:
             self._claims.forget()
