@@ -121,6 +121,8 @@ def _of_category(one: CategoryStanding, now: datetime) -> Iterator[Alarm]:
         if one.oldest_overdue is not None:
             facts["oldest_start"] = one.oldest_overdue.date().isoformat()
         yield Alarm("overdue", one.category, seen, one.overdue, facts, f"retentiond plan {one.category}")
+    if newer := one.found["newer"]:
+        yield Alarm("returned", one.category, seen, newer, {"newer": newer}, f"retentiond plan {one.category}")
     violations = one.found["violations"]
     if violations:
         facts = {"violations": violations}

@@ -358,6 +358,7 @@ def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None, k
         key=key,
         parents=[s.parent for s in steps] if any(s.parent for s in steps) else (),
         request=request,
+        starts=[s.start for s in steps],
     )
     return Work(bench, batch, again=again)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from retentiond.app.erasing import beyond
+from retentiond.app.beyond_use import beyond
 from retentiond.app.house import House
 from retentiond.app.trail import Checkpoint
 from retentiond.audit.certificate import sealed
@@ -66,6 +66,7 @@ def _of_request(house: House, kept: Kept) -> dict[str, Any]:
                 "store": one.store,
                 "words": one.words,
                 "until": one.until.isoformat() if one.until else None,
+                "items": one.items,
             }
             for one in beyond(house, kept.request)
         ],

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from functools import partial
 
+from retentiond.app.beyond_use import Beyond, beyond
 from retentiond.app.following import Following
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.identifying import Identifier, Names, Widened, refuse_ambiguous, widen
 from retentiond.app.judging import ready
+from retentiond.app.linking import led_by, link_up
 from retentiond.app.planning import Planned, Progress, is_searched, make_plan, silent
 from retentiond.core.alarm import Alarm, News
-from retentiond.core.generations import Generations
-from retentiond.core.period import Period
+from retentiond.core.item import NOTHING
+from retentiond.core.ladder import Bench, Judgement
 from retentiond.core.policy import Category, Rule
 from retentiond.core.request import ErasureRequest, Stay, Stays, spellings_of
 from retentiond.engine.pipeline import scope_for, survey_person
@@ -29,21 +31,6 @@ from retentiond.ledger.clock import micros
 from retentiond.ledger.requests import Kept
 
 _NEVER = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Beyond:
-    """A rule whose items nobody can tell to be about this person or not, and until when they stay.
-
-    `until` is the day by which what lies there today is gone by the rule; None where the rule sets no end.
-    """
-
-    category: str
-    rule: str
-    store: str
-    backup: bool
-    words: str
-    until: date | None
 
 
 @dataclass(slots=True)
@@ -70,17 +57,18 @@ def plan_erasure(
         year = one.request.year if one.name == name else year
     rules = [rule for category in house.rulebook.categories.values() for rule in category.rules]
     spelled = [(each[0], one) for each in widened.identifiers for one in spellings_of(each, rules)]
+    copies = house.copies.holding(spelled)
     subjects = frozenset((kind, names.subject(year, kind, value)) for kind, value in spelled)
     until = house.settings.suppression.end(house.now, house.rulebook.zone)
     whom = ErasureRequest(-1, year, house.now, subjects)
-    request = house.requests.receive(name, reason, by, whom, micros(until) if until else _NEVER, house.word)
+    request = house.requests.receive(name, reason, by, whom, micros(until) if until else _NEVER, house.word, copies)
     return Erasure(request, widened, plan_again(house, request, progress), beyond(house, request))
 
 
 def plan_again(house: House, request: ErasureRequest, progress: Progress = silent) -> Planned:
     """A plan of all that is there of a person, in every rule that maps one of the identifiers."""
     whom = [replace(request, reach="whole")]
-    names = [c.name for c in house.rulebook.categories.values() if any(is_searched(rule, whom) for rule in c.rules)]
+    names = [c.name for c in house.rulebook.categories.values() if any(is_searched(c, rule, whom) for rule in c.rules)]
     return make_plan(house, names, stays=True, whom=whom, progress=progress)
 
 
@@ -98,34 +86,48 @@ def _refuse_unmapped(house: House, widened: Widened) -> None:
 def look_again(house: House, entries: Sequence[int]) -> None:
     """Looks for people whose erasure was carried out, notes what is left, and tells the recipients."""
     for entry in entries:
-        request = house.requests.get(entry).request
+        request = replace(house.requests.get(entry).request, reach="whole")
         found, looked = dict[tuple[str, str], Stays](), list[tuple[str, str]]()
-        for category, rule in _searched(house, request):
-            looked.append((category.name, rule.name))
-            stays = _look(house, category, rule, request)
-            if stays is not None:
-                found[category.name, rule.name] = stays
+        for category in house.rulebook.categories.values():
+            for rule, stays in _looks(house, category, request):
+                looked.append((category.name, rule.name))
+                if stays is not None:
+                    found[category.name, rule.name] = stays
         house.requests.saw(entry, found, looked)
         _tell_recipients(house, house.requests.get(entry))
 
 
-def _searched(house: House, request: ErasureRequest) -> Iterator[tuple[Category, Rule]]:
-    for category in house.rulebook.categories.values():
-        yield from ((category, rule) for rule in category.rules if is_searched(rule, [request]))
+def _looks(house: House, category: Category, request: ErasureRequest) -> Iterator[tuple[Rule, Stays | None]]:
+    """What is there of a person in each rule of a category that is searched."""
+    rules = [rule for rule in category.rules if is_searched(category, rule, [request])]
+    led = led_by(house, category, [request], house.now) if rules else NOTHING
+    holds = house.holds.current().holds
 
+    def bench_of(rule: Rule) -> Bench:
+        return ready(house, category, rule, house.now, holds, [request], led if rule.link else NOTHING)
 
-def _look(house: House, category: Category, rule: Rule, request: ErasureRequest) -> Stays | None:
-    """What is there of a person in one rule."""
-    bench = ready(house, category, rule, house.now, house.holds.current().holds, [replace(request, reach="whole")])
+    def judged(bench: Bench) -> Iterator[Judgement]:
+        view = house.view(bench.rule.store)
+        return survey_person(view, scope_for(bench, everything=True), bench, Happenings(house))
+
+    mates = [rule for rule in rules if rule.link]
+    linked = link_up(mates, lambda rule: judged(bench_of(rule))) if len(mates) > 1 else None
     names = Names(house)
-    following = Following(bench, lambda _entry, key: names.item(request.year, category.name, rule.store, key))
-    try:
-        pages = survey_person(house.view(rule.store), scope_for(bench, everything=True), bench, Happenings(house))
-        for _ in following.watch(pages):
-            pass
-    except (StoreUnavailable, StoreDenied):
-        return Stays(rule.store, None, [Stay("unseen", "its store could not be looked at", 0)])
-    return following.stays().get(request.entry)
+    for rule in rules:
+        bench = bench_of(rule)
+        bench.linked = linked if rule.link else None
+        following = Following(bench, partial(_item, names, request, bench))
+        try:
+            for _ in following.watch(judged(bench)):
+                pass
+        except (StoreUnavailable, StoreDenied):
+            yield rule, Stays(rule.store, None, [Stay("unseen", "its store could not be looked at", 0)])
+        else:
+            yield rule, following.stays().get(request.entry)
+
+
+def _item(names: Names, request: ErasureRequest, bench: Bench, _entry: int, key: str) -> str:
+    return names.item(request.year, bench.category, bench.rule.store, key)
 
 
 def _tell_recipients(house: House, kept: Kept) -> None:
@@ -144,42 +146,3 @@ def _news(house: House, kept: Kept, category: str, number: int, recipient: str) 
     at, about = micros(house.now), f"{category} entry {kept.request.entry} recipient {number}"
     facts = {"recipient": recipient, "category": category, "request": f"entry {kept.request.entry}"}
     return News("new", at, Alarm("erasure", about, at, facts=facts, do="retentiond audit certificate, and hand it on"))
-
-
-def beyond(house: House, request: ErasureRequest) -> list[Beyond]:
-    """Every rule that was not searched, as nothing says whose its items are: copies that nobody uses, and when they go."""
-    rules = [(category, rule) for category in house.rulebook.categories.values() for rule in category.rules]
-    found = [_beyond(house, category, rule) for category, rule in rules if not is_searched(rule, [request])]
-    copied = [(category, rule, store) for category, rule in rules for store in rule.stores if store != rule.store]
-    words = "copies and archives that this rule has made; they may hold this person, and are not searched"
-    return found + [Beyond(category.name, rule.name, store, True, words, None) for category, rule, store in copied]
-
-
-def _beyond(house: House, category: Category, rule: Rule) -> Beyond:
-    names = (category.name, rule.name, rule.store)
-    if rule.generations is not None:
-        reach = longest(rule.generations)
-        words = "backups that may hold this person, kept by generations"
-        return Beyond(*names, True, words if reach else f"{words} without an end in time", _day(house, reach))
-    kept = rule.action.keeps or rule.forbid is not None or rule.start.kind == "event"
-    end = None if kept else rule.deletion
-    return Beyond(*names, False, "its items say of nobody whose they are (no `subject`)", _day(house, end))
-
-
-def _day(house: House, period: Period | None) -> date | None:
-    end = period.end(house.now, house.rulebook.zone) if period is not None else None
-    return end.astimezone(house.rulebook.zone).date() if end is not None else None
-
-
-def longest(generations: Generations) -> Period | None:
-    """How long a generation stays that is made today, as long as newer ones are made; None where nothing tells.
-
-    Each count of years, months, weeks or days says so by itself; of `last: N` and of a count without end nothing does.
-    """
-    if generations.last or any(count == "all" for _, count in generations.counts):
-        return None
-    months = max(12 * int(generations.yearly), int(generations.monthly))
-    days = max(7 * int(generations.weekly), int(generations.daily), int(generations.hourly) // 24 + 1)
-    within = generations.within
-    reaches = [Period(months=months + 1 if months else 0, days=1), Period(days=days + 7), *([within] if within else [])]
-    return max(reaches, key=lambda p: (p.forever, p.months * 31 + p.days))

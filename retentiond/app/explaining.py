@@ -8,10 +8,10 @@ from datetime import datetime
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
-from retentiond.app.judging import ready
-from retentiond.app.linking import linked_now
+from retentiond.app.judging import ready, standing_requests
+from retentiond.app.linking import led_by, linked_now
 from retentiond.app.requiring import seen_by
-from retentiond.core.item import Page
+from retentiond.core.item import NOTHING, Page
 from retentiond.core.ladder import Bench, Judgement, climb
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.families import Gathering, gathered
@@ -64,9 +64,10 @@ def _unseen(category: Category, rule: Rule, error: StoreDenied) -> Explained:
 
 
 def _explain(house: House, category: Category, rule: Rule, key: str) -> Explained:
-    bench = ready(house, category, rule, house.now, house.registers().holds)
+    led = led_by(house, category, standing_requests(house), house.now) if rule.link else NOTHING
+    bench = ready(house, category, rule, house.now, house.registers().holds, led=led)
     if rule.link:
-        bench.linked = linked_now(house, category)
+        bench.linked = linked_now(house, category, led)
     scope = scope_for(bench, everything=True)
     view, events = seen_by(house, category.name, rule), Happenings(house)
     page = view.probe(scope, [key])

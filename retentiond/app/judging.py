@@ -11,10 +11,11 @@ from typing import Any
 from retentiond.app.house import House
 from retentiond.app.identifying import Names
 from retentiond.config.overlap import rivals
+from retentiond.core.item import NOTHING
 from retentiond.core.ladder import Bench, Cooling
 from retentiond.core.policy import Category, Rule
 from retentiond.core.registers import Hold, Reviewed
-from retentiond.core.request import Erased, ErasureRequest
+from retentiond.core.request import Erased, ErasureRequest, Led
 from retentiond.core.versions import comparable, rules_from
 from retentiond.engine.pipeline import bench_for
 from retentiond.ledger.clock import micros, moment
@@ -30,24 +31,24 @@ def ready(
     now: datetime,
     holds: Iterable[Hold],
     requests: Sequence[ErasureRequest] | None = None,
+    led: Led = NOTHING,
 ) -> Bench:
     """A rule ready to judge by, under these holds, beside its rivals, and with the changes that still cool off.
 
-    `requests` are the erasure requests to obey; left out, those that stand.
+    `requests` are the erasure requests to obey; left out, those that stand. `led` are the sets that these people's items lead.
     """
     held = list(holds)
     bench = bench_for(category, rule, house.rulebook.zone, now, held)
     bench.rivals = rivals(house.rulebook.categories.values(), category.name, rule)
     if rule.cooling_off is not None:
         bench.cooling = _cooling(house, category, bench)
-    return with_requests(house, with_reviews(house, bench), requests)
+    return with_requests(house, with_reviews(house, bench), requests, led)
 
 
-def with_requests(house: House, bench: Bench, requests: Sequence[ErasureRequest] | None = None) -> Bench:
+def with_requests(house: House, bench: Bench, requests: Sequence[ErasureRequest] | None = None, led: Led = NOTHING) -> Bench:
     """The same bench, which obeys erasure requests: these, or those that stand."""
-    if bench.rule.subject:
-        obeyed = standing_requests(house) if requests is None else requests
-        bench.erased = Erased(obeyed, bench.category, bench.rule, Names(house))
+    obeyed = standing_requests(house) if requests is None else requests
+    bench.erased = Erased(obeyed, bench.category, bench.rule, Names(house), led)
     return bench
 
 

@@ -7,6 +7,8 @@ by the values of the link; then each set has one verdict, and the rules are plan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
@@ -15,7 +17,8 @@ from retentiond.app.requiring import seen_by
 from retentiond.core.ladder import Judgement
 from retentiond.core.linked import Linked, Linking
 from retentiond.core.policy import Category, Rule
-from retentiond.engine.pipeline import scope_for, survey
+from retentiond.core.request import ErasureRequest, Led
+from retentiond.engine.pipeline import scope_for, survey, with_events
 from retentiond.errors import StoreDenied, StoreUnavailable
 
 Looking = Callable[[Rule], Iterator[Judgement]]
@@ -27,12 +30,32 @@ def linked_rules(category: Category) -> list[Rule]:
     return [rule for rule in category.rules if rule.link]
 
 
-def linked_now(house: House, category: Category) -> Linked | None:
+def led_by(house: House, category: Category, requests: Sequence[ErasureRequest], now: datetime) -> Led:
+    """The sets of a category of which an item names one of the people of these requests, by the values of the link.
+
+    A store that cannot be seen leads nowhere: its rule is told as not seen.
+    """
+    found: dict[int, set[int]] = {}
+    rules = linked_rules(category)
+    for rule in rules if len(rules) > 1 else ():
+        if not any(kind in rule.subject for request in requests for kind, _ in request.subjects):
+            continue
+        bench, events = ready(house, category, rule, now, house.registers().holds, requests), Happenings(house)
+        with suppress(StoreUnavailable, StoreDenied):
+            for page in seen_by(house, category.name, rule).scan(scope_for(bench, everything=True)):
+                for i, entry in bench.meant(with_events(page, bench, events, acting=False)).erased.items():
+                    value = page.facts[rule.link][i]
+                    if value is not None:
+                        found.setdefault(hash(value), set()).add(entry)
+    return {value: sorted(entries) for value, entries in found.items()}
+
+
+def linked_now(house: House, category: Category, led: Led) -> Linked | None:
     """The sets of a category as a plan of this moment would judge them; None where it has none."""
     rules = linked_rules(category)
 
     def look(rule: Rule) -> Iterator[Judgement]:
-        bench = ready(house, category, rule, house.now, house.registers().holds)
+        bench = ready(house, category, rule, house.now, house.registers().holds, led=led)
         return survey(seen_by(house, category.name, rule), scope_for(bench, everything=True), bench, Happenings(house))
 
     return link_up(rules, look) if len(rules) > 1 else None

@@ -15,16 +15,17 @@ from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.identifying import Names
 from retentiond.app.judging import as_it_was, lost_requests, ready, standing_requests
-from retentiond.app.linking import link_up
+from retentiond.app.linking import led_by, link_up, linked_rules
 from retentiond.app.requiring import seen_by
 from retentiond.app.telling import unevaluated
+from retentiond.core.item import NOTHING
 from retentiond.core.ladder import Bench, Judgement
 from retentiond.core.limits import Past, Refusal, Tally, judge_limits, trips, words
 from retentiond.core.linked import Linked
 from retentiond.core.plan import Header, RuleCounts
 from retentiond.core.policy import Category, Rule, TableSelection
 from retentiond.core.registers import Registers
-from retentiond.core.request import ErasureRequest, Stay, Stays
+from retentiond.core.request import ErasureRequest, Led, Stay, Stays
 from retentiond.core.versions import Change
 from retentiond.engine.pipeline import Surveyed, Watch, draft, scope_for, survey, survey_person
 from retentiond.engine.ports import Scope, View
@@ -88,6 +89,7 @@ class _Planner:
         self.followed: Followed = {}
         self.looked: list[tuple[str, str]] = []
         self.linked: dict[str, Linked] = {}
+        self.led: dict[str, Led] = {}
         self.requests = standing_requests(house) if whom is None else whom
         self.changes: dict[tuple[str, str], Change] = {}
         self.now = at or house.now
@@ -110,8 +112,8 @@ class _Planner:
         """
         every = [(category, rule) for category in categories for rule in category.rules]
         whom = None if self.back is not None else self.whom
-        searched = [(c, rule) for c, rule in every if whom is None or is_searched(rule, whom)]
-        return sorted(searched, key=lambda each: (each[1].action.anonymises, _goes_last(each[1])))
+        searched = [(c, rule) for c, rule in every if whom is None or is_searched(c, rule, whom)]
+        return sorted(searched, key=lambda each: (each[1].action.anonymises, *_goes_last(each[1])))
 
     def link(self, rules: Sequence[tuple[Category, Rule]]) -> None:
         """Judges the sets of each category that has some, as a whole."""
@@ -119,14 +121,19 @@ class _Planner:
             linked = [(category, rule) for category, rule in rules if category.name == name and rule.link]
             if len(linked) > 1:
                 category = linked[0][0]
+                self.led[name] = led_by(self.house, category, self.requests, self.now)
                 self.linked[name] = link_up([rule for _, rule in linked], partial(self._all, category))
 
     def _all(self, category: Category, rule: Rule) -> Iterator[Judgement]:
         """All that a plan judges of a rule."""
         view = seen_by(self.house, category.name, rule)
-        bench = ready(self.house, category, rule, self.now, self.registers.holds, self.requests)
+        bench = self._bench(category, rule)
         look = survey_person if self.whom is not None and self.back is None else survey
         return look(view, scope_for(bench, everything=True), bench, self.events, self._watch(f"{category.name}: sets"))
+
+    def _bench(self, category: Category, rule: Rule) -> Bench:
+        led = self.led.get(category.name, NOTHING) if rule.link else NOTHING
+        return ready(self.house, category, rule, self.now, self.registers.holds, self.requests, led)
 
     def sets(self) -> list[dict[str, Any]]:
         """The sets of each category, counted by verdict, with how many in one rule have nothing in another."""
@@ -148,7 +155,7 @@ class _Planner:
             writer.back_to(mark)
             self.unseen[f"{category.name}/{rule.name}"] = error
             for request in self.whom or ():
-                if not is_searched(rule, [request]):
+                if not is_searched(category, rule, [request]):
                     continue
                 unseen = Stays(rule.store, None, [Stay("unseen", "its store could not be looked at", 0)])
                 self.followed.setdefault(request.entry, {})[category.name, rule.name] = unseen
@@ -160,7 +167,7 @@ class _Planner:
     def _survey(self, category: Category, rule: Rule, writer: PlanWriter) -> Surveyed:
         view = seen_by(self.house, category.name, rule)
         self.places[rule.store] = view.place
-        bench = ready(self.house, category, rule, self.now, self.registers.holds, self.requests)
+        bench = self._bench(category, rule)
         bench.linked = self.linked.get(category.name) if rule.link else None
         self.warnings += unevaluated(view, bench)
         approved = self.house.memory.approved_meaning(category.name) if self.compare else None
@@ -310,14 +317,15 @@ def make_plan(
     return Planned(header, planner.counts, planner.warnings, planner.unseen, planner.changes, planner.followed, planner.linked)
 
 
-def _goes_last(rule: Rule) -> bool:
-    """Whether a rule's items are the rows of sets, which name the rest of them."""
-    return bool(rule.link) and isinstance(rule.selection, TableSelection)
+def _goes_last(rule: Rule) -> tuple[bool, bool]:
+    """Whether a rule's items are the rows of sets, which name the rest of them; and whether they say whose the set is."""
+    return bool(rule.link) and isinstance(rule.selection, TableSelection), bool(rule.link and rule.subject)
 
 
-def is_searched(rule: Rule, whom: Iterable[ErasureRequest]) -> bool:
-    """Whether a rule maps an identifier of one of these people, so that its items can be told to be theirs."""
-    return any(kind in rule.subject for request in whom for kind, _ in request.subjects)
+def is_searched(category: Category, rule: Rule, whom: Iterable[ErasureRequest]) -> bool:
+    """Whether items of a rule can be told to be one of these people's: by an identifier, by their set, or as copies."""
+    kinds = {*rule.subject, *(kind for mate in linked_rules(category) for kind in mate.subject if rule.link)}
+    return any(rule.store in request.copies or any(kind in kinds for kind, _ in request.subjects) for request in whom)
 
 
 def load_rulebook(house: House) -> None:

@@ -1,13 +1,14 @@
 """After a store was restored: what was erased or disposed of since, and is there again, is planned once more.
 
-A disposal is known again by the keyed reference of its key, and by its start: what lies under the same key
-but was not due when that went is a newcomer's and is left alone. An erasure is known again by the person.
+A disposal is known again by the keyed references of its key and of its start: what lies under the same key with another
+start is a newcomer's, and is left alone. Where no start was kept (generations, runs of earlier versions), what was not due
+when that went is a newcomer's. An erasure is known again by the person.
 Whatever is back is judged by the rules, holds and minimums of today: a replay never takes what a plan would not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,21 +17,24 @@ from retentiond.app.house import House
 from retentiond.app.judging import standing_requests
 from retentiond.app.planning import Planned, Progress, make_plan, silent
 from retentiond.core.ladder import Bench, Judgement
-from retentiond.core.reference import SIZE
+from retentiond.core.reference import NO_START, SIZE, START_SIZE
 from retentiond.errors import UsageError
 from retentiond.ledger.clock import micros
 
-Gone = Mapping[tuple[str, str, str], Mapping[int, Mapping[bytes, datetime]]]
-"""By (category, rule, store) and year: the reference of each item that went, and when it did last."""
+Went = tuple[datetime, bytes]
+"""When an item went last, and by what its starts are known again, one after the other; zeros for one that nobody kept."""
+Gone = Mapping[tuple[str, str, str], Mapping[int, Mapping[bytes, Went]]]
+"""By (category, rule, store) and year: the reference of each item that went."""
 
 
 @dataclass(slots=True)
 class Back:
-    """Tells what is back of what went since an instant."""
+    """Tells what is back of what went since an instant; `newcomers` lie under the key of something that went."""
 
     house: House
     gone: Gone
     found: int = field(default=0)
+    newcomers: int = field(default=0)
 
     def of(self, judged: Judgement, bench: Bench) -> Judgement:
         """The judgement of what is back, and of nothing else."""
@@ -49,10 +53,22 @@ class Back:
         for year, gone in self.gone.get(names, {}).items():
             references = self.house.references(year)(bench.category, bench.rule.store)
             for i, key in enumerate(page.keys):
-                went = gone.get(references.of(key))
-                if went is not None and i not in page.done and _was_due(bench, page.starts[i], went):
+                reference = references.of(key)
+                went = gone.get(reference) if i not in page.done and i not in found else None
+                if went is None:
+                    continue
+                if _is_back(bench, page.starts[i], references.starts(reference, [page.starts[i]]), went):
                     found.add(i)
+                else:
+                    self.newcomers += 1
         return found
+
+
+def _is_back(bench: Bench, start: datetime | None, known: bytes, went: Went) -> bool:
+    """Whether an item under the key of one that went is that one."""
+    at, starts = went
+    each = [starts[i : i + START_SIZE] for i in range(0, len(starts), START_SIZE)]
+    return (known in each and known != NO_START) or (NO_START in each and _was_due(bench, start, at))
 
 
 def _was_due(bench: Bench, start: datetime | None, went: datetime) -> bool:
@@ -77,16 +93,21 @@ def replay(house: House, since: datetime, progress: Progress = silent) -> tuple[
 
 def _gone(house: House, since: int) -> Gone:
     """What went since an instant by the rules, and by no erasure request: these are known by the person."""
-    found: dict[tuple[str, str, str], dict[int, dict[bytes, datetime]]] = {}
+    found: dict[tuple[str, str, str], dict[int, dict[bytes, Went]]] = {}
     for one in house.runs.disposed_since(since):
         if house.reference_keys.existing(one.year) is None:
             continue
         at = datetime.fromtimestamp(one.body["time"] / 1_000_000, UTC)
         gone = found.setdefault((one.category, one.rule, one.store), {}).setdefault(one.year, {})
-        gone |= dict.fromkeys(_went(one.refs, one.body), at)
+        for reference, start in _went(one.refs, one.starts, one.body):
+            before = gone[reference][1] if reference in gone else b""
+            gone[reference] = at, before + start
     return found
 
 
-def _went(refs: bytes, body: Mapping[str, Any]) -> list[bytes]:
+def _went(refs: bytes, starts: bytes, body: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
+    """The reference of each item that went, and of its start."""
     stayed = {i for positions in body["otherwise"].values() for i in positions}
-    return [refs[i * SIZE : (i + 1) * SIZE] for i in range(len(refs) // SIZE) if i not in stayed]
+    for i in range(len(refs) // SIZE):
+        if i not in stayed:
+            yield refs[i * SIZE : (i + 1) * SIZE], starts[i * START_SIZE : (i + 1) * START_SIZE] or NO_START

@@ -33,8 +33,8 @@ from retentiond.ledger.snapshot import snapshot
 Trouble = Literal["overdue", "violation", "late"]
 """What `status --check` fails for: a promise broken, or nobody who would see it."""
 
-FOUND = ("violations", "undetermined", "held", "locked")
-"""What a plan counted beside the due; `held` and `locked` are items otherwise due."""
+FOUND = ("violations", "undetermined", "held", "locked", "newer")
+"""What a plan counted beside the due; `held` and `locked` are items otherwise due, `newer` those of people who were erased."""
 
 _FOR_A_PERSON: frozenset[Result] = frozenset({"refused", "unapproved"})
 

@@ -10,7 +10,7 @@ Rows go together: those of a batch are one file, with a line of JSON for each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from retentiond.archive.manifest import Line, manifest
 from retentiond.archive.originals import Original, Rows
 from retentiond.archive.passing import Passing
 from retentiond.archive.register import Register
-from retentiond.archive.units import Names, Unit
+from retentiond.archive.units import Names, Unit, people_of
 from retentiond.archive.vouching import standing
 from retentiond.archive.writing import SourceTrouble, Vault
 from retentiond.core.copied import Origin, Written, together
@@ -99,7 +99,7 @@ class _Chunk:
         there = self._there(units)
         done = [each for unit in units if unit not in there and (each := self._write(unit, names)) is not None]
         reach("copied")
-        if done and not self._note([(written, line) for _, written, line in done], names):
+        if done and not self._note(done, names):
             self._settle([i for unit, _, _ in done for i in unit.positions], Outcome.FAILED, "not-archived")
             done = []
         reach("archived")
@@ -171,21 +171,26 @@ class _Chunk:
         original, batch = unit.original, self._batch
         count = len(unit.positions)
         written, deposit = self._vault.write(self._register, self._origin, unit.item, name, original.pieces, count)
+        self._register.about(written.id, self._people(unit.positions))
         keys, revisions = [batch.keys[i] for i in unit.positions], [batch.revisions[i] for i in unit.positions]
         start = self.page.starts[unit.positions[0]]
         return unit, written, Line(keys, revisions, start, original.size, original.sha256, deposit)
 
-    def _note(self, done: Sequence[tuple[Written, Line]], names: Names) -> bool:
+    def _people(self, positions: Iterable[int]) -> list[list[tuple[str, str]]]:
+        return [people_of(self._batch.scope, self.page, i) for i in positions]
+
+    def _note(self, done: Sequence[tuple[Unit, Written, Line]], names: Names) -> bool:
         """Writes the manifest of what was copied, and notes all of it; whether that was possible."""
-        lines = [line for _, line in done]
+        lines = [line for _, _, line in done]
         definition = self._store.definition(self._batch.scope) if isinstance(self._store, Tabular) else None
         body = manifest(self._origin, lines, self._batch.scope.now, self._vault.recipients, definition)
         origin, item = replace(self._origin, purpose="manifest"), together([(line.deposit.key, "") for line in lines])
         name = names.of_manifest(lines[0], body)
         try:
             written, _ = self._vault.write(self._register, origin, item, name, lambda: [body], len(lines))
+            self._register.about(written.id, self._people(i for unit, _, _ in done for i in unit.positions))
         except (StoreUnavailable, StoreDenied, NotSealed):
             return False
-        self._register.keep(self._origin, [one for one, _ in done])
+        self._register.keep(self._origin, [one for _, one, _ in done])
         self._register.keep(origin, [written])
         return True

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from retentiond.archive.originals import Original
 from retentiond.archive.register import Register
+from retentiond.archive.units import people_of
 from retentiond.archive.vouching import Condition, Voucher
 from retentiond.archive.writing import EVERYTHING, SourceTrouble, Vault, digest_of
 from retentiond.core.copied import Origin, Written
@@ -79,6 +80,7 @@ class Copying:
             if one is None:
                 made.left += 1
             else:
+                self._register.about(one.id, [people_of(self._scope, page, i)])
                 yield one
 
     def _copy(self, original: Original) -> Written:

@@ -19,6 +19,10 @@ class Register(Protocol):
         """Notes that a copy of (key, revision) is about to be written under a key; its number. `items` are in it."""
         ...
 
+    def about(self, number: int, people: Sequence[Sequence[tuple[str, str]]]) -> None:
+        """Notes whom the originals in a begun copy are about: the identifiers (kind, value) of each item that is in it."""
+        ...
+
     def drop(self, number: int) -> None:
         """Forgets a begun copy of which nothing was left."""
         ...

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 from retentiond.archive.manifest import Line
 from retentiond.archive.originals import Original, Rows
 from retentiond.core.item import Page, key_of, raw_of
+from retentiond.core.mail import identifiers
 from retentiond.core.naming import rendered
 from retentiond.core.policy import Archive, TableSelection
-from retentiond.engine.ports import Batch
+from retentiond.engine.ports import Batch, Scope
 
 _SHORT = 16
 """So many hex digits of a digest tell two batches, or two manifests, apart."""
@@ -26,6 +27,12 @@ class Unit:
     positions: tuple[int, ...]
     item: tuple[str, str]
     original: Original | Rows
+
+
+def people_of(scope: Scope, page: Page, i: int) -> list[tuple[str, str]]:
+    """Whom an item is about, by what the rule maps: (kind, value); nothing where it names nobody."""
+    facts = ((kind, page.facts[name][i]) for kind, name in scope.subject if name in page.facts)
+    return [(kind, value) for kind, fact in facts for value in identifiers(scope.selection, fact)]
 
 
 class Names:

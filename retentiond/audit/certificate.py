@@ -64,7 +64,7 @@ def as_html(certificate: Mapping[str, Any]) -> str:
 
 _DISPOSED = {"title": "data", "store": "store", "location": "where", "items": "items", "how": "how", "last": "last on"}
 _STAYS = {"title": "data", "store": "store", "items": "items", "words": "ground", "until": "until"}
-_BEYOND = {"title": "data", "store": "store", "words": "what it is", "until": "gone by"}
+_BEYOND = {"title": "data", "store": "store", "items": "items", "words": "what it is", "until": "gone by"}
 
 
 def _dates(dates: Mapping[str, str | None]) -> str:

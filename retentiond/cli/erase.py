@@ -14,12 +14,13 @@ from retentiond.cli.apply import tell as tell_applied
 from retentiond.cli.desk import agreed, answer, house, options, progress, say, stoppable, tell_others
 from retentiond.cli.front import common, row
 from retentiond.cli.plan_words import counts, tell_refused
-from retentiond.cli.render import sentence, short
+from retentiond.cli.render import many, sentence, short
 from retentiond.core.plan import refusal_json
 
 if TYPE_CHECKING:
     from retentiond.app.applying import Progress
-    from retentiond.app.erasing import Beyond, Erasure
+    from retentiond.app.beyond_use import Beyond
+    from retentiond.app.erasing import Erasure
     from retentiond.app.house import House
     from retentiond.ledger.requests import Kept
 
@@ -117,8 +118,9 @@ def _tell(erasure: Erasure) -> None:
 def _tell_beyond(beyond: Sequence[Beyond]) -> None:
     for one in beyond:
         kind = "beyond use" if one.backup else "not searched"
-        until = f"by its rule gone by {one.until}" if one.until else "no end is known from its rule"
-        sentence(f"  {kind}: {one.category}/{one.rule} in {one.store}: {one.words}; {until}")
+        until = f"gone by rule by {one.until}" if one.until else "no rule sets an end"
+        items = f"{many(one.items, 'item')}: " if one.items is not None else ""
+        sentence(f"  {kind}: {one.category}/{one.rule} in {one.store}: {items}{one.words}; {until}")
 
 
 def _tell_left(kept: Kept) -> None:
@@ -168,6 +170,7 @@ def as_json(erasure: Erasure, kept: Kept | None = None) -> dict[str, Any]:
                 "backup": b.backup,
                 "words": b.words,
                 "until": b.until and b.until.isoformat(),
+                "items": b.items,
             }
             for b in erasure.beyond
         ],

@@ -91,6 +91,10 @@ def _further(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "overdue", f"{r['overdue_staying']:,} of them stay all the same"
     if r.get("children"):
         yield "family", f"of what is due, {r['children']:,} go with other rows, before them"
+    if r.get("erased"):
+        yield "erasure", f"of what is due, {r['erased']:,} go on the ground of an erasure request"
+    if r.get("newer"):
+        yield "returned", f"{r['newer']:,} are about somebody who was erased, and newer than the request: left to you"
     if r.get("violations"):
         yield "violation", f"{r['violations']:,} {_broken(r)}"
     if known := r.get("assurance"):

@@ -10,6 +10,7 @@ from retentiond.cli.apply import tell as tell_applied
 from retentiond.cli.desk import agreed, answer, house, moment, options, progress, say, stoppable, tell_others
 from retentiond.cli.front import common
 from retentiond.cli.plan import as_json
+from retentiond.cli.render import sentence
 from retentiond.errors import UsageError
 
 
@@ -37,9 +38,11 @@ def replay(since: str, yes: bool) -> int:
         with progress(None) as show:
             planned, back = find(at_home, when, show)
         checkpoint = publish(at_home)
-        value = as_json(planned) | {"back": back.found}
+        value = as_json(planned) | {"back": back.found, "newcomers": back.newcomers}
         if not options().json:
             say(f"{back.found:,} items are back that had gone.")
+            if back.newcomers:
+                sentence(f"{back.newcomers:,} others lie under the key of one that had gone, with another start: left alone.")
             tell(planned)
         if not yes or not planned.header.total:
             if options().json:

@@ -221,6 +221,8 @@ def _troubles(each: CategoryStanding) -> Iterator[str]:
         yield f"late: {name}: nothing effective {since}; its schedule is: {each.schedule}"
     if each.found["undetermined"]:
         yield f"undetermined: {name}: {each.found['undetermined']:,} without a usable starting point"
+    if each.found["newer"]:
+        yield f"returned: {name}: {each.found['newer']:,} about somebody who was erased, and newer than the request"
     if each.waits_with:
         yield f"waits: {name}: a person is to look at it: retentiond plan show {short(each.waits_with)}"
 

@@ -19,6 +19,7 @@ Kind = Literal[
     "violation",
     "hold-review",
     "request",
+    "returned",
     "silence",
     "approval",
     "clock",

@@ -14,8 +14,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 
 SIZE = 16
+START_SIZE = 8
+NO_START = bytes(START_SIZE)
 _INFO = b"retentiond/ref/v1/"
 _BLOCK = 64
 _REGISTERS = "-registers"
@@ -48,6 +51,21 @@ class References:
     def of(self, key: str) -> bytes:
         """The reference of one item: 16 bytes."""
         return check(self.nonce(key), self._prefix, key)
+
+    def starts(self, references: bytes, starts: Sequence[datetime | None]) -> bytes:
+        """By what the starts of these items are known again: eight bytes each, zeros for none, one after the other.
+
+        Whole seconds count, which every backup keeps. The same start of another item is something else.
+        """
+        found = []
+        for i, start in enumerate(starts):
+            known = NO_START
+            if start is not None:
+                made = self._inner.copy()
+                made.update(references[i * SIZE : (i + 1) * SIZE] + int(start.timestamp()).to_bytes(8, "big", signed=True))
+                known = made.digest()[:START_SIZE]
+            found.append(known)
+        return b"".join(found)
 
     def each(self, keys: Sequence[str]) -> bytes:
         """The references of many items, one after the other."""

@@ -11,11 +11,14 @@ What a request reaches (`reach`), of all that is about the person:
     known   what is no newer than the request, or is known to have stayed: every look, and nobody looks on
 
 In doubt an item is a newcomer's, and stays.
+
+Two kinds of items name nobody, and are about a person all the same: those of a set (`core.linked`) of which another item names
+the person, and archives and copies that were written of the person's items and hold nobody else's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -53,7 +56,7 @@ class ErasureRequest:
     """A request by the index of its entry in the audit log. `subjects` are (kind, reference) under the keys of `year`.
 
     `left` has for each (category, rule) the references of what stayed when it was looked at last; None
-    where nobody could look.
+    where nobody could look. `copies` has by store the keys of the archives and copies of what was the person's.
     """
 
     entry: int
@@ -62,6 +65,7 @@ class ErasureRequest:
     subjects: frozenset[tuple[str, str]]
     reach: Reach = "known"
     left: Mapping[tuple[str, str], frozenset[str] | None] = field(default_factory=lambda: NOTHING)
+    copies: Mapping[str, frozenset[str]] = field(default_factory=lambda: NOTHING)
 
 
 class Naming(Protocol):
@@ -91,12 +95,16 @@ def spellings_of(subject: tuple[str, str], rules: Iterable[Rule]) -> set[str]:
     return {value, address_of(value) or value, *found}
 
 
-class Erased:
-    """The requests that one rule has to obey."""
+Led = Mapping[int, Sequence[int]]
+"""By the hashes of the values of a link: the requests about whom an item of the set is."""
 
-    def __init__(self, requests: Iterable[ErasureRequest], category: str, rule: Rule, naming: Naming) -> None:
-        self._category, self._rule, self._naming = category, rule, naming
-        self._requests = {r.entry: r for r in requests if any(kind in rule.subject for kind, _ in r.subjects)}
+
+class Erased:
+    """The requests that one rule has to obey. `led` are the sets of its category of which an item names one of these people."""
+
+    def __init__(self, requests: Iterable[ErasureRequest], category: str, rule: Rule, naming: Naming, led: Led = NOTHING) -> None:
+        self._category, self._rule, self._naming, self._led = category, rule, naming, led
+        self._requests = {r.entry: r for r in requests if self._concerns(r)}
         self._by: dict[tuple[int, str], dict[str, list[ErasureRequest]]] = {}
         for request in self._requests.values():
             for kind, reference in request.subjects:
@@ -109,8 +117,10 @@ class Erased:
     def meant(self, page: Page) -> Meant:
         """What the requests mean of a page. What is anonymised already is nobody's."""
         erased, newer = dict[int, int](), list[int]()
-        for i, requests in sorted(self._about(page).items()):
-            mine = next((r for r in requests if self._reaches(r, page, i)), None)
+        about, along = self._about(page), self._along(page)
+        along |= {i: found for i, found in self._left(page, {*about, *along}).items() if self._is_dated(found[0], page, i)}
+        for i in sorted({*about, *along}):
+            mine = next((r for r in about.get(i, ()) if self._reaches(r, page, i)), next(iter(along.get(i, ())), None))
             if mine is None:
                 newer.append(i)
             else:
@@ -119,8 +129,10 @@ class Erased:
 
     def still(self, page: Page, entry: int) -> list[bool]:
         """Asked again at the moment of disposal: which items are about the person of a request."""
-        about = self._about(page)
-        return [any(r.entry == entry for r in about.get(i, ())) for i in range(len(page))]
+        about, along = self._about(page), self._along(page)
+        left = self._left(page, set())
+        each = ((*about.get(i, ()), *along.get(i, ()), *left.get(i, ())) for i in range(len(page)))
+        return [any(r.entry == entry for r in found) for found in each]
 
     def is_about(self, entry: int, subject: tuple[str, str]) -> bool:
         """Whether a request is about whom an identifier in clear names."""
@@ -130,6 +142,41 @@ class Erased:
             return False
         spellings = spellings_of(subject, [self._rule])
         return any((kind, self._naming.subject(request.year, kind, one)) in request.subjects for one in spellings)
+
+    def _concerns(self, request: ErasureRequest) -> bool:
+        rule = self._rule
+        return bool(rule.link) or rule.store in request.copies or any(kind in rule.subject for kind, _ in request.subjects)
+
+    def _along(self, page: Page) -> dict[int, list[ErasureRequest]]:
+        """What goes along with a person's items: the rest of their sets, and what was copied of them."""
+        found: dict[int, list[ErasureRequest]] = {}
+        for request in self._requests.values():
+            keys = request.copies.get(self._rule.store, frozenset())
+            for i, key in enumerate(page.keys) if keys else ():
+                if key in keys:
+                    found.setdefault(i, []).append(request)
+        for i, value in enumerate(page.facts[self._rule.link]) if self._led and len(page) else ():
+            if value is not None and i not in page.done:
+                mine = [self._requests[entry] for entry in self._led.get(hash(value), ()) if entry in self._requests]
+                found.setdefault(i, []).extend(mine)
+        return {i: requests for i, requests in found.items() if requests}
+
+    def _left(self, page: Page, besides: Container[int]) -> dict[int, list[ErasureRequest]]:
+        """What of a person's sets is known to have stayed: what named the person may have gone before it."""
+        found: dict[int, list[ErasureRequest]] = {}
+        for request in self._requests.values() if self._rule.link else ():
+            stayed = request.left.get((self._category, self._rule.name)) or frozenset()
+            for i, key in enumerate(page.keys) if stayed else ():
+                if i in besides or i in page.done or page.revisions[i] is None:
+                    continue
+                if self._naming.item(request.year, self._category, self._rule.store, key) in stayed:
+                    found.setdefault(i, []).append(request)
+        return found
+
+    @staticmethod
+    def _is_dated(request: ErasureRequest, page: Page, i: int) -> bool:
+        start = page.starts[i]
+        return start is not None and start <= request.at
 
     def _about(self, page: Page) -> dict[int, list[ErasureRequest]]:
         found: dict[int, list[ErasureRequest]] = {}
@@ -143,7 +190,7 @@ class Erased:
 
     def _reaches(self, request: ErasureRequest, page: Page, i: int) -> bool:
         start = page.starts[i]
-        if request.reach == "whole" or (start is not None and start <= request.at):
+        if request.reach == "whole" or self._is_dated(request, page, i):
             return True
         undated = start is None or self._rule.start.kind == "event"
         if request.reach == "back" and undated:

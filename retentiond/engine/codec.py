@@ -77,6 +77,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     parent: str | None = None
     request: int | None = None
     set: int | None = None
+    start: datetime | None = None
 
 
 class SealBroken(ValueError):

@@ -85,6 +85,7 @@ def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
         rule=rule.name,
         require=rule.require,
         copy=rule.copy,
+        subject=tuple(rule.subject.items()),
     )
 
 

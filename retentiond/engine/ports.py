@@ -66,8 +66,8 @@ class Scope:
     what cannot be masked is in doubt. With `leave_done` a store may leave out items that are
     certainly done; it counts them in `Page.unseen_done`. `part` is "" for the whole scope, else what a `Shardable`
     store has named one of its parts; it bounds a scan, and means nothing to anybody but the store. `category` and
-    `rule` say whose scope it is; what the rule requires of its items (`require`, `copy`) is looked at by
-    whoever stands before the store, which ignores it.
+    `rule` say whose scope it is; what the rule requires of its items (`require`, `copy`), and which fields say whose they
+    are (`subject`, by kind), is looked at by whoever stands before the store, which ignores it.
     """
 
     selection: Selection
@@ -83,6 +83,7 @@ class Scope:
     rule: str = ""
     require: Requirement | None = None
     copy: Copying | None = None
+    subject: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Batch:
     secret of the store's hashes, where the action needs one. `parents` has the key that each step's item
     refers to and goes before, None for the root of a family, which ends it; left out, nothing has kin.
     A family goes as a whole, in one transaction, or stays. `request` is the erasure request on whose ground all
-    of it goes; None where the rule says so.
+    of it goes; None where the rule says so. `starts` are those of the steps; left out, unknown.
     """
 
     first: int
@@ -106,6 +107,7 @@ class Batch:
     key: bytes = field(default=b"", repr=False)
     parents: Sequence[str | None] = ()
     request: int | None = None
+    starts: Sequence[datetime | None] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -121,7 +123,8 @@ class Batch:
         )
         keys, revisions = [self.keys[i] for i in positions], [self.revisions[i] for i in positions]
         parents = [self.parents[i] for i in positions] if self.parents else ()
-        told = (predicates, self.store, self.key, parents, self.request)
+        starts = [self.starts[i] for i in positions] if self.starts else ()
+        told = (predicates, self.store, self.key, parents, self.request, starts)
         return Batch(self.first, self.scope, self.action, keys, revisions, *told)
 
     def families(self) -> list[range]:

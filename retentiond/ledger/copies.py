@@ -7,7 +7,9 @@ once the copy has gone too, not even that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +21,16 @@ from retentiond.ledger.ledger import Ledger
 
 _COLUMNS = tuple(Copied.__dataclass_fields__)
 _SOME = 500
+_PEOPLE = "people"
+"""What digests of identifiers are made of, beside kind and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Copies by their numbers: those that hold what is about one person and nothing else, and those that hold others', too."""
+
+    alone: list[int] = field(default_factory=list)
+    shared: list[int] = field(default_factory=list)
 
 
 class CopyRegister:
@@ -61,6 +73,45 @@ class CopyRegister:
             }
             made = change.connection.execute(schema.copied.insert().values(**values).returning(schema.copied.c.id))
             return int(made.scalar_one())
+
+    def about(self, number: int, people: Sequence[Sequence[tuple[str, str]]]) -> None:
+        """Notes whom a copy is about, as keyed digests; an empty one where an item names nobody."""
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            salt = salt_of(change)
+            named = {digest for each in people for digest in (digests(salt, _PEOPLE, each) if each else [""])}
+            text = json.dumps(sorted(named)) if named != {""} else None
+            change.connection.execute(t.update().where(t.c.id == number).values(subjects=text))
+
+    def holding(self, person: Iterable[tuple[str, str]]) -> Holding:
+        """The copies that are known to hold what is about a person, by their numbers."""
+        t, found = schema.copied, Holding()
+        with self._ledger.transaction() as change:
+            mine = {*digests(salt_of(change), _PEOPLE, person)}
+            wanted = sa.or_(*(t.c.subjects.contains(digest) for digest in mine))
+            there = sa.select(t.c.id, t.c["items"], t.c.purpose, t.c.subjects).where(t.c.state == "kept", wanted)
+            for number, items, purpose, subjects in change.connection.execute(there):
+                alone = (items == 1 and purpose != "manifest") or {*json.loads(subjects)} <= mine
+                (found.alone if alone else found.shared).append(number)
+        return found
+
+    def of(self, numbers: Collection[int]) -> list[Copied]:
+        """Those of these copies that have not gone."""
+        t, found, some = schema.copied, list[Copied](), sorted(numbers)
+        with self._ledger.transaction() as change:
+            for low in range(0, len(some), _SOME):
+                mine = sa.select(t).where(t.c.id.in_(some[low : low + _SOME]), t.c.state == "kept")
+                found += [_read(row) for row in change.connection.execute(mine)]
+        return found
+
+    def unsaid(self) -> list[tuple[str, str, str, int, int]]:
+        """Copies that do not say whose they are: (category, rule, destination), how many, and when the newest was made."""
+        t = schema.copied
+        names = t.c.category, t.c.rule, t.c.destination
+        columns: tuple[sa.ColumnElement[Any], ...] = (*names, sa.func.count(), sa.func.max(t.c.at))
+        wanted = sa.select(*columns).where(t.c.state == "kept", t.c.subjects.is_(None))
+        with self._ledger.transaction() as change:
+            return [(*row,) for row in change.connection.execute(wanted.group_by(*names).order_by(*names))]
 
     def drop(self, number: int) -> None:
         """Forgets a begun copy."""

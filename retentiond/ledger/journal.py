@@ -72,14 +72,17 @@ class RunJournal:
     ) -> Intent:
         registers = self._registers(change)
         admission = admit(registers)
-        refs = self._references(category, batch.store).each(batch.keys)
+        references = self._references(category, batch.store)
+        refs = references.each(batch.keys)
         names = {"run": self.run, "plan": self.plan, "category": category, "rule": rule, "store": batch.store}
         index = -1
         if admission.admitted:
             mine, steps = _pick(refs, admission.admitted), [batch.first + i for i in admission.admitted]
             read = {"holds": registers.last_hold, "events": registers.last_event}
             index = change.write("intent", **names, first=steps[0], **self._range(mine), **read)
-            self._keep(change, {**names, "request": batch.request}, index, None, steps, mine, again=[])
+            starts = [batch.starts[i] for i in admission.admitted] if batch.starts else ()
+            known = references.starts(mine, starts) if any(starts) else None
+            self._keep(change, {**names, "request": batch.request, "starts": known}, index, None, steps, mine, again=[])
             reach("intent-written")
         self._spare(change, names, batch, refs, admission.spared)
         return Intent(index, admission)
@@ -103,7 +106,7 @@ class RunJournal:
     def _keep(
         self,
         change: Transaction,
-        names: Mapping[str, str | int | None],
+        names: Mapping[str, str | int | bytes | None],
         entry: int,
         outcome: int | None,
         steps: Sequence[int],
@@ -179,13 +182,17 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Disposal:
-    """The references of one batch, under the keys of `year`, and the entry of its outcome as it was written."""
+    """The references of one batch, under the keys of `year`, and the entry of its outcome as it was written.
+
+    `starts` are by what the starts are known again (`References.starts`); empty where the batch is of an earlier version.
+    """
 
     category: str
     rule: str
     store: str
     year: int
     refs: bytes
+    starts: bytes
     body: Mapping[str, Any]
 
 
@@ -283,17 +290,17 @@ class Runs:
     def disposed_since(self, at: int) -> Iterator[Disposal]:
         """What runs have disposed of since an instant by their rules, batch by batch, oldest first."""
         b, e, p = schema.batch.c, schema.entry, schema.plan.c
-        wanted = sa.select(b.id, b.category, b.rule, b.store, p.at, b.refs, e.c.body)
+        wanted = sa.select(b.id, b.category, b.rule, b.store, p.at, b.refs, b.starts, e.c.body)
         wanted = wanted.join_from(schema.batch, e, e.c.seq == b.outcome).join(schema.plan, p.name == b.plan)
         wanted = wanted.where(b.request.is_(None), e.c.type == "outcome").order_by(b.id).limit(_TOGETHER)
         last = 0
         while True:
             with self._ledger.transaction() as change:
                 rows = change.connection.execute(wanted.where(b.id > last)).all()
-            for last, category, rule, store, plan_at, refs, text in rows:  # noqa: B007 the last one is where the next look begins
+            for last, category, rule, store, plan_at, refs, starts, text in rows:  # noqa: B007 the last one is where the next look begins
                 body = json.loads(text)
                 if body["time"] >= at and body["disposed"]:
-                    yield Disposal(category, rule, store, moment(plan_at).year, refs, body)
+                    yield Disposal(category, rule, store, moment(plan_at).year, refs, starts or b"", body)
             if len(rows) < _TOGETHER:
                 return
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,11 +18,13 @@ from retentiond.core.request import ErasureRequest, Stay, Stays
 from retentiond.errors import PlanUnusable, UsageError
 from retentiond.ledger import schema
 from retentiond.ledger.clock import moment
+from retentiond.ledger.copies import Holding
 from retentiond.ledger.ledger import Ledger, Transaction
 from retentiond.ledger.registers import Word
 
 _PATIENCE = 30 * 86_400 * 1_000_000
 """A request that nobody allows is kept for so long after its time: its plan may still be looked at."""
+_SOME = 500
 _PLAIN = ("name", "reason", "by", "received", "allowed", "done", "until", "withdrawn", "withdraw_reason")
 Place = tuple[str, str]
 """(category, rule)."""
@@ -44,6 +46,7 @@ class Kept:
     withdraw_reason: str | None
     stays: Mapping[Place, Stays]
     told: Mapping[str, Sequence[str]]
+    copies: Holding = field(default_factory=Holding)
 
     @property
     def state(self) -> str:
@@ -65,10 +68,13 @@ class RequestRegister:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def receive(self, name: str, reason: str, by: str, whom: ErasureRequest, until: int, word: Word) -> ErasureRequest:
+    def receive(
+        self, name: str, reason: str, by: str, whom: ErasureRequest, until: int, word: Word, copies: Holding
+    ) -> ErasureRequest:
         """Writes a request down; the same request again is the one that is there.
 
-        `whom` has its year and its identifiers. `UsageError` where the name was used for other identifiers.
+        `whom` has its year and its identifiers, `copies` hold what is about the person, as far as is known now. `UsageError`
+        where the name was used for other identifiers.
         """
         with self._ledger.transaction() as change:
             row = change.connection.execute(sa.select(schema.request).where(schema.request.c.name == name)).one_or_none()
@@ -82,7 +88,9 @@ class RequestRegister:
                         why="one name is one person's request, for ever",
                         do="give another --request, or the identifiers that it had",
                     )
-                return known
+                mine = schema.request.c.entry == known.entry
+                change.connection.execute(schema.request.update().where(mine).values(copies=json.dumps(asdict(copies))))
+                return _with_copies(change, [known], {known.entry: copies})[0]
             kinds = sorted({kind for kind, _ in whom.subjects})
             names = {"name": word("request", name), "reason": word("reason", reason), "by": word("person", by)}
             entry = change.write("request-received", kinds=kinds, **names)
@@ -98,9 +106,11 @@ class RequestRegister:
                     until=until,
                     rules="{}",
                     told="{}",
+                    copies=json.dumps(asdict(copies)),
                 )
             )
-        return replace(whom, entry=entry, at=moment(change.time))
+            made = replace(whom, entry=entry, at=moment(change.time))
+            return _with_copies(change, [made], {entry: copies})[0]
 
     def standing(self, now: int) -> list[ErasureRequest]:
         """The requests that have to be obeyed: allowed by a person, and not carried out yet, or not for long enough."""
@@ -108,7 +118,8 @@ class RequestRegister:
         stands = sa.or_(r.done.is_(None), r.until > now)
         wanted = sa.select(schema.request).where(r.allowed.is_not(None), r.withdrawn.is_(None), stands).order_by(r.entry)
         with self._ledger.transaction() as change:
-            return [_kept(row).request for row in change.connection.execute(wanted)]
+            kept = [_kept(row) for row in change.connection.execute(wanted)]
+            return _with_copies(change, [one.request for one in kept], {one.request.entry: one.copies for one in kept})
 
     def all(self) -> list[Kept]:
         """Every request, newest last."""
@@ -119,7 +130,8 @@ class RequestRegister:
     def get(self, entry: int) -> Kept:
         """The request of an entry."""
         with self._ledger.transaction() as change:
-            return _kept(change.connection.execute(sa.select(schema.request).where(schema.request.c.entry == entry)).one())
+            kept = _kept(change.connection.execute(sa.select(schema.request).where(schema.request.c.entry == entry)).one())
+            return replace(kept, request=_with_copies(change, [kept.request], {entry: kept.copies})[0])
 
     def allow(self, entry: int, plan: str) -> None:
         """A person carries out a plan of a request: from now on it stands. Written before the first item goes.
@@ -148,7 +160,7 @@ class RequestRegister:
                 raise UsageError(f"the request is {kept.state} already", do="see `retentiond request list --all`")
             entry = kept.request.entry
             change.write("request-withdrawn", request=entry, reason=word("reason", reason))
-            values = {"withdrawn": change.time, "withdraw_reason": reason, "subjects": "[]", "rules": "{}"}
+            values = {"withdrawn": change.time, "withdraw_reason": reason, "subjects": "[]", "rules": "{}", "copies": None}
             change.connection.execute(schema.request.update().where(schema.request.c.entry == entry).values(**values))
         return replace(kept, withdrawn=change.time, withdraw_reason=reason, stays={})
 
@@ -202,7 +214,7 @@ class RequestRegister:
         unwanted = sa.and_(r.allowed.is_(None), r.until <= now - _PATIENCE)
         over = sa.and_(r.until <= now, r.subjects != "[]", sa.or_(r.done.is_not(None), unwanted))
         with self._ledger.transaction() as change:
-            change.connection.execute(schema.request.update().where(over).values(subjects="[]"))
+            change.connection.execute(schema.request.update().where(over).values(subjects="[]", copies=None))
 
 
 def _disposed(change: Transaction, entry: int) -> int:
@@ -223,7 +235,22 @@ def _kept(row: sa.Row[Any]) -> Kept:
     subjects = frozenset((kind, reference) for kind, reference in json.loads(m["subjects"]))
     left = {place: found.items for place, found in stays.items()}
     request = ErasureRequest(m["entry"], m["year"], moment(m["received"]), subjects, left=left)
-    return Kept(request, stays=stays, told=json.loads(m["told"]), **{name: m[name] for name in _PLAIN})
+    copies = Holding(**json.loads(m["copies"] or "{}"))
+    return Kept(request, stays=stays, told=json.loads(m["told"]), copies=copies, **{name: m[name] for name in _PLAIN})
+
+
+def _with_copies(change: Transaction, requests: Sequence[ErasureRequest], copies: Mapping[int, Holding]) -> list[ErasureRequest]:
+    """The requests with the keys, by store, of the copies that hold what is about their people and nothing else."""
+    t, found = schema.copied, list[ErasureRequest]()
+    for request in requests:
+        keys: dict[str, set[str]] = {}
+        for low in range(0, len(copies[request.entry].alone), _SOME):
+            some = copies[request.entry].alone[low : low + _SOME]
+            wanted = sa.select(t.c.destination, t.c.key).where(t.c.id.in_(some), t.c.state == "kept")
+            for destination, key in change.connection.execute(wanted):
+                keys.setdefault(destination, set()).add(key)
+        found.append(replace(request, copies={store: frozenset(each) for store, each in keys.items()}))
+    return found
 
 
 def _written(stays: Mapping[Place, Stays]) -> str:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from retentiond.errors import StateUnavailable
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every schema that there was, in their order, by the name of its migration. The last is that of this file."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -107,10 +107,12 @@ batch = _table(
     _text("again", nullable=True),
     sa.Column("refs", sa.LargeBinary, nullable=False),
     _int("request", nullable=True, index=True),
+    sa.Column("starts", sa.LargeBinary, nullable=True),
 )
 """What one intent or one sparing is about. `steps` are the numbers of the steps, as ranges; `again`
 those that a later run may take up again; `refs` their references; `offset` counts references of the
-run before these; `request` is the erasure request on whose ground they go, by its entry."""
+run before these; `request` is the erasure request on whose ground they go, by its entry; `starts` has a keyed
+reference of the start of each, eight bytes or zeros; NULL where none has one, or in batches of earlier versions."""
 batch_open = sa.Index("batch_open", batch.c.outcome, sqlite_where=batch.c.outcome.is_(None))
 
 hold = _table(
@@ -171,6 +173,7 @@ request = _table(
     _text("told"),
     _int("withdrawn", nullable=True),
     _text("withdraw_reason", nullable=True),
+    _text("copies", nullable=True),
 )
 """Erasure requests, by the index of their entry. `subjects` are keyed references of the key of `year`, and go
 when the request has stood until `until`; `rules` has what stayed at the last look, by category and rule, and on
@@ -249,10 +252,12 @@ copied = _table(
     _int("items"),
     _int("recipients"),
     _int("at"),
+    _text("subjects", nullable=True),
 )
 """Archives, copies and manifests that were written elsewhere: `item` and `revision` are keyed digests of the original, `key`
 names the copy in the store `destination`, `found` is the revision in which it was read back, `sha256` and `size` are those
-of its bytes. `state`: begun, kept, gone by a rule of its own."""
+of its bytes. `state`: begun, kept, gone by a rule of its own. `subjects` are keyed digests of whom the originals are about; NULL
+where nothing says so."""
 sa.Index("copied_item", copied.c.item)
 sa.Index("copied_key", copied.c.destination, copied.c.key)
 reference_scope = _table("reference_scope", _int("year", primary_key=True), _text("category", primary_key=True))

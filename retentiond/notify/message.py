@@ -26,6 +26,7 @@ WHAT: Mapping[str, str] = {
     "violation": "Items were found that must not exist, or not as they are.",
     "hold-review": "A hold is due for review. It stays in force.",
     "request": "A person who asked for erasure is to be answered within a month (Art. 12(3) GDPR). It is nearly over, or over.",
+    "returned": "Somebody who was erased is there again, newer than the request: an import, or a new customer. Nothing was done.",
     "silence": "No look has taken effect for longer than the schedule allows.",
     "approval": "A person is needed: nothing of this category is disposed of without one.",
     "clock": "The clock has gone back or jumped. Nothing is carried out until a person has looked.",

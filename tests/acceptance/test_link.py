@@ -1,8 +1,10 @@
 """Sets across stores: a recording and its row have one verdict, the recording goes first, and orphans are listed."""
 
+from datetime import timedelta
+
 import pytest
 
-from tests.acceptance.shop import NEW, OLD, OPEN_LIMITS
+from tests.acceptance.shop import NEW, NOW, OLD, OPEN_LIMITS
 
 WHY = ("--reason", "a claim", "--mandate", "m")
 RULES = """\
@@ -162,3 +164,85 @@ def test_a_link_that_cannot_be_is_an_error_with_its_place(bare, name):
     told = bare.told("check", "--offline", code=2)
     assert what in told.err
     assert "calls.yaml:" in told.err
+
+
+# --- one person
+
+NAMED = RULES.replace("    link: id\n", "    link: id\n    subject: {customer: customer}\n")
+ASKED = ("customer=2", "--request", "R-1", "--reason", "asked")
+
+
+@pytest.fixture
+def young(bare):
+    """Calls 1 to 4, none of them due; only the rows say whose they are."""
+    bare.category("calls", NAMED)
+    bare.sales(4, NEW)
+    for call in range(1, 5):
+        sound(bare, call, NEW)
+    return bare
+
+
+def test_an_erasure_takes_the_whole_set_of_what_names_the_person(young):
+    value = young.json("erase", *ASKED, "--plan")
+    assert {(r["rule"], r["due"]) for r in value["rules"]} == {("rows", 1), ("sound", 2)}
+    assert value["beyond_use"] == []
+    value = young.json("erase", *ASKED, "--yes")
+    assert value["state"] == "carried out"
+    assert left(young) == ({1, 3, 4}, {1, 3, 4})
+    young.told("audit", "verify")
+
+
+def test_a_hold_on_a_part_of_the_set_keeps_all_of_it_and_its_release_lets_it_go_by_itself(young):
+    young.told("hold", "place", "H", *WHY, "--path", "sound/2/b.wav")
+    value = young.json("erase", *ASKED, "--yes")
+    assert {(s["rule"], s["ground"]) for s in value["stays"]} == {("rows", "set"), ("sound", "set"), ("sound", "hold")}
+    assert left(young) == ({1, 2, 3, 4}, {1, 2, 3, 4})
+    young.told("hold", "release", "H", "--reason", "settled")
+    assert young.json("apply", young.plan())["counts"]["disposed"] == 3
+    assert left(young) == ({1, 3, 4}, {1, 3, 4})
+    assert young.json("plan")
+    assert young.entries("request-carried-out")
+
+
+def test_what_is_left_of_a_set_goes_although_what_named_the_person_has_gone(young):
+    """A run that was cut short between the two, or somebody else, has taken the row."""
+    young.told("hold", "place", "H", *WHY, "--path", "sound/2/**")
+    young.json("erase", *ASKED, "--yes")
+    young.sql("DELETE FROM sales WHERE id = 2")
+    young.told("hold", "release", "H", "--reason", "settled")
+    assert young.json("apply", young.plan())["counts"]["disposed"] == 2
+    assert left(young) == ({1, 3, 4}, {1, 3, 4})
+    young.told("audit", "verify")
+
+
+def test_a_newcomer_in_the_place_of_what_was_left_stays(young):
+    young.told("hold", "place", "H", *WHY, "--path", "sound/2/**")
+    young.json("erase", *ASKED, "--yes")
+    young.sql("DELETE FROM sales WHERE id = 2")
+    young.told("hold", "release", "H", "--reason", "settled")
+    sound(young, 2, NOW + timedelta(minutes=5))
+    assert sum(r["due"] for r in young.json("plan")["rules"]) == 0
+
+
+def test_a_hold_on_the_person_keeps_what_names_nobody(young):
+    plan = young.json("erase", *ASKED, "--plan")["plan"]
+    young.told("hold", "place", "H", *WHY, "--subject", "customer=2")
+    counts = young.json("apply", plan)["counts"]
+    assert counts["disposed"] == 0
+    assert left(young) == ({1, 2, 3, 4}, {1, 2, 3, 4})
+
+
+def test_what_comes_back_after_a_restore_is_found_by_the_set(young):
+    young.json("erase", *ASKED, "--yes")
+    young.sale((2, f"{NEW:%Y-%m-%d %H:%M:%S}", "2", "x"))
+    sound(young, 2, NEW)
+    value = young.json("replay", "--since", f"{NOW:%Y-%m-%d}", "--yes")
+    assert (value["back"], value["applied"]["counts"]["disposed"]) == (3, 3)
+    assert left(young) == ({1, 3, 4}, {1, 3, 4})
+
+
+def test_explain_shows_the_request_on_what_names_nobody(young):
+    young.told("hold", "place", "H", *WHY, "--path", "sound/2/b.wav")
+    young.json("erase", *ASKED, "--yes")
+    (rule,) = young.json("explain", "desk", "sound/2/a.wav")["rules"]
+    assert {r["rung"] for r in rule["rungs"] if r["reason"]} >= {"set", "erasure request"}

@@ -2,7 +2,9 @@
 
 import os
 import shutil
-from datetime import UTC, datetime
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -28,16 +30,41 @@ def restored(busy):
 def test_what_is_back_is_found_and_goes_again_and_nothing_else(restored):
     restored.file("letters/newly-due.txt", OLD)
     restored.file("letters/00001.txt", NOW)
+    restored.file("letters/00002.txt", OLD - timedelta(days=1))
     value = restored.json("replay", *SINCE)
-    assert (value["back"], {r["rule"]: r["due"] for r in value["rules"]}) == (19, {"letters": 9, "sales": 10})
-    assert "letters/00001.txt" not in restored.steps(value["plan"]), "a newcomer under an old key"
-    assert restored.entries("replayed")[0]["steps"] == 19
+    assert (value["back"], {r["rule"]: r["due"] for r in value["rules"]}) == (18, {"letters": 8, "sales": 10})
+    newcomers = {"letters/00001.txt", "letters/00002.txt"}
+    assert newcomers.isdisjoint(restored.steps(value["plan"])), "one of them is due by now, and was under no other rule"
+    assert value["newcomers"] == len(newcomers)
+    assert restored.entries("replayed")[0]["steps"] == 18
     assert len(restored.left()) == 16, "a replay plans, and destroys nothing by itself"
     restored.told("apply", value["plan"])
-    assert restored.left() == {f"letters/{i:05}.txt" for i in (1, *range(100, 105))} | {"letters/newly-due.txt"}
+    assert restored.left() == {f"letters/{i:05}.txt" for i in (1, 2, *range(100, 105))} | {"letters/newly-due.txt"}
     assert len(restored.ids()) == 5
     assert restored.json("replay", *SINCE)["back"] == 0
     restored.told("audit", "verify")
+
+
+def test_a_backup_that_keeps_whole_seconds_only_is_known_again(restored):
+    for path in (restored.folder / "desk" / "letters").iterdir():
+        os.utime(path, (int(path.stat().st_mtime), int(path.stat().st_mtime)))
+    assert restored.json("replay", *SINCE)["back"] == 20
+
+
+def test_what_went_before_starts_were_kept_is_known_by_what_was_due_then(restored):
+    with closing(sqlite3.connect(restored.folder / "state" / "state.db")) as db, db:
+        db.execute("UPDATE batch SET starts = NULL")
+    restored.file("letters/00001.txt", NOW)
+    restored.file("letters/00002.txt", OLD - timedelta(days=1))
+    value = restored.json("replay", *SINCE)
+    assert (value["back"], value["newcomers"]) == (19, 1)
+
+
+def test_the_state_holds_no_start_of_what_went(restored):
+    with closing(sqlite3.connect(restored.folder / "state" / "state.db")) as db:
+        starts = db.execute("SELECT starts FROM batch").fetchall()
+    assert all(len(known) == 80 for (known,) in starts)
+    assert not any(int(OLD.timestamp()).to_bytes(8, "big") in known for (known,) in starts)
 
 
 def test_what_went_before_the_backup_was_made_is_no_business_of_a_replay(restored):
