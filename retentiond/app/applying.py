@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from retentiond.app.copying import make_copies
 from retentiond.app.dropping import take_events
-from retentiond.app.gathering import whole_families, whole_stretches
+from retentiond.app.gathering import Whole, whole_families, whole_stretches
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import with_requests, with_reviews
@@ -26,12 +26,14 @@ from retentiond.core.plan import SHORTEST_NAME
 from retentiond.core.policy import Rule
 from retentiond.core.registers import Hold, Registers
 from retentiond.engine.codec import Step
-from retentiond.engine.executor import Executor, Result, Work
+from retentiond.engine.executor import Executor
 from retentiond.engine.lanes import scan
 from retentiond.engine.linked import Member, Sets
 from retentiond.engine.pipeline import bench_for, scope_for, together
 from retentiond.engine.ports import PAGE, Batch, Partitioned, Stop, Store, Stretch, View
 from retentiond.engine.setwise import SecondLook, Together
+from retentiond.engine.wholesale import Mass
+from retentiond.engine.work import Result, Work
 from retentiond.errors import (
     ClockStepped,
     PlanRefused,
@@ -231,7 +233,7 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
         house.requests.allow(request, plan.name)
     run = house.runs.begin(plan.name, allowance, allowed)
     publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
-    journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read)
+    journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read, house.directory.plans)
     vaults, lane = Vaults(house, lambda: progress(settled, plan.header.total)), partial(_lane_of, house, plan)
     executor = Executor(_opening(house, plan, vaults), lane, journal, Happenings(house), house.holds.current, stop)
     applied = Applied(plan.name, run)
@@ -269,30 +271,88 @@ def _accept_populations(house: House, plan: PlanFile) -> None:
     house.memory.saw({(c["category"], c["rule"]): c["scanned"] - c["due"] for c in plan.header.counts})
 
 
-def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterator[Work]:
-    """The steps that are left, in batches of one rule with rising numbers without a gap."""
-    benches: dict[tuple[str, str], Bench] = {}
-    looks: dict[tuple[str, str], SecondLook] = {}
-    sets = _sets(house, plan)
-    blocks = whole_stretches(whole_families(plan.blocks(PAGE)), partial(_stretches, house))
-    for block in blocks:
-        left = (
-            [s for s in block if s.category in allowed and s.n not in done]
-            if done or len(allowed) < len(plan.header.categories)
-            else block
-        )
+def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterator[Work | Mass]:
+    """The steps that are left, in batches of one rule with rising numbers without a gap, and what may go in one act."""
+    return _Works(house, plan, allowed, done).all()
+
+
+class _Works:
+    """What is left of a plan, as works: what is looked up once for all of them."""
+
+    def __init__(self, house: House, plan: PlanFile, allowed: set[str], done: Done) -> None:
+        self._house, self._plan, self._allowed, self._done = house, plan, allowed, done
+        self._all_allowed = len(allowed) == len(plan.header.categories)
+        self._benches: dict[tuple[str, str], Bench] = {}
+        self._looks: dict[tuple[str, str], SecondLook] = {}
+        self._sets = _sets(house, plan)
+
+    def all(self, first: int = 1, end: int | None = None, but: Stretch | None = None) -> Iterator[Work | Mass]:
+        """The works of the steps from a number on to before another; nothing goes in one act that is `but`."""
+
+        def stretches(category: str, rule: str) -> Sequence[Stretch]:
+            allowed = self._stretches(category, rule) if category in self._allowed else ()
+            return [stretch for stretch in allowed if stretch != but]
+
+        for found in whole_stretches(self._blocks, stretches, first, end):
+            if isinstance(found, Whole):
+                yield self._mass(found)
+            else:
+                yield from self._of(found)
+
+    def _blocks(self, first: int) -> Iterator[list[Step]]:
+        return whole_families(self._plan.blocks(PAGE, first))
+
+    def _mass(self, found: Whole) -> Mass:
+        step, stretch = found.step, found.stretch
+        bench, end = self._bench(step.category, step.rule), step.n + stretch.items
+
+        def parts(size: int) -> Iterator[Work]:
+            left = stretch.items
+            for block in self._plan.blocks(size, step.n):
+                yield from self._of(block[:left])
+                left -= len(block)
+                if left <= 0:
+                    return
+
+        scope = scope_for(bench, everything=True)
+        return Mass(bench, scope, stretch, found.others, parts, partial(self.all, step.n, end, stretch))
+
+    def _bench(self, category: str, rule: str) -> Bench:
+        bench = self._benches.get((category, rule))
+        if bench is None:
+            bench = self._benches[category, rule] = bench_of(self._house, category, rule)
+            if bench.rule.generations is not None:
+                self._looks[category, rule] = second_look(self._house, category, bench.rule)
+        return bench
+
+    def _of(self, block: Sequence[Step]) -> Iterator[Work]:
+        """The works of those steps that are left."""
+        done, left = self._done, block
+        if done or not self._all_allowed:
+            left = [s for s in block if s.category in self._allowed and s.n not in done]
         if done and any(s.parent for s in block):
             left = _never_begun(block, left)
         for (category, rule, request), steps in groupby(left, key=_RULE):
-            bench = benches.get((category, rule))
-            if bench is None:
-                bench = benches[category, rule] = bench_of(house, category, rule)
-                if bench.rule.generations is not None:
-                    looks[category, rule] = second_look(house, category, bench.rule)
-            key = house.anonymise_key(bench.rule.store) if bench.rule.action.needs_key else b""
+            bench = self._bench(category, rule)
+            key = self._house.anonymise_key(bench.rule.store) if bench.rule.action.needs_key else b""
+            sets = self._sets.get(category)
             for run in contiguous(list(steps)):
-                made = work(bench, run, looks.get((category, rule)) if request is None else None, key)
-                yield replace(made, sets=sets.get(category), numbers=[s.set for s in run]) if category in sets else made
+                made = work(bench, run, self._looks.get((category, rule)) if request is None else None, key)
+                yield made if sets is None else replace(made, sets=sets, numbers=[s.set for s in run])
+
+    def _stretches(self, category: str, name: str) -> Sequence[Stretch]:
+        """What the store of a rule could let go in one act; nothing where it judges its items together, sets, or by events."""
+        bench = self._bench(category, name)
+        rule = bench.rule
+        by_itself = rule.generations is None and rule.forbid is None and rule.start.kind != "event" and not rule.link
+        if not by_itself or rule.action.kind != "delete":
+            return ()
+        try:
+            store = self._house.store(rule.store)
+            scope = scope_for(bench, everything=True)
+            return store.stretches(scope, self._plan.header.total) if isinstance(store, Partitioned) else ()
+        except (StoreUnavailable, StoreDenied):
+            return ()
 
 
 def _sets(house: House, plan: PlanFile) -> dict[str, Sets]:
@@ -309,19 +369,6 @@ def _sets(house: House, plan: PlanFile) -> dict[str, Sets]:
         return bench_for(book.categories[category], named, book.zone, house.now, holds)
 
     return {category: Sets(category, members, ready) for category, members in found.items()}
-
-
-def _stretches(house: House, category: str, name: str) -> Sequence[Stretch]:
-    """What the store of a rule could let go in one act; nothing where it judges its items together, or sets."""
-    rule = bench_of(house, category, name).rule
-    if rule.generations is not None or rule.link or rule.action.kind != "delete":
-        return ()
-    try:
-        store = house.store(rule.store)
-        scope = scope_for(bench_of(house, category, name), everything=True)
-        return store.stretches(scope) if isinstance(store, Partitioned) else ()
-    except (StoreUnavailable, StoreDenied):
-        return ()
 
 
 def bench_of(house: House, category: str, rule: str) -> Bench:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from retentiond.engine.codec import Step
-from retentiond.engine.ports import PAGE, Stretch
+from retentiond.engine.ports import Stretch
 
+Blocks = Callable[[int], Iterable[list[Step]]]
+"""The steps of a plan from a number on."""
 Stretches = Callable[[str, str], Sequence[Stretch]]
 """The stretches of the store of a rule, by its category and its name."""
 
@@ -32,32 +35,36 @@ def whole_families(blocks: Iterable[list[Step]]) -> Iterator[list[Step]]:
         yield held
 
 
-def whole_stretches(blocks: Iterable[list[Step]], stretches: Stretches) -> Iterator[list[Step]]:
-    """The same steps, where a stretch is planned as a whole: that one by itself, of any size. The others as they come."""
+class Whole(NamedTuple):
+    """The first of the steps that seem to be a stretch of their store; the first keys of its others."""
+
+    step: Step
+    stretch: Stretch
+    others: frozenset[str]
+
+
+def whole_stretches(read: Blocks, stretches: Stretches, first: int = 1, end: int | None = None) -> Iterator[list[Step] | Whole]:
+    """The steps from number `first` to before `end`; in the place of those that begin like a stretch, that."""
     known: dict[tuple[str, str], dict[str, Stretch]] = {}
-    held: list[Step] = []
-    wanted: Stretch | None = None
-    for block in blocks:
-        rest = block
-        while rest:
-            if wanted is None:
-                at, wanted = _begins(rest, known, stretches)
-                if rest[:at]:
-                    yield rest[:at]
-                rest = rest[at:]
-                continue
-            more = wanted.items - len(held)
-            fitting = _fitting(held[-1:] or rest[:1], rest[:more])
-            held, rest = held + rest[:fitting], rest[fitting:]
-            if fitting == more or rest:
-                yield from [held] if _is(held, wanted) else _cut(held)
-                held, wanted = [], None
-    yield from _cut(held)
+    here: int | None = first
+    while here is not None:
+        found: Whole | None = None
+        for each in read(here):
+            block = each if end is None else [s for s in each if s.n < end]
+            if not block:
+                break
+            at, found = _begins(block, known, stretches)
+            if block[:at]:
+                yield block[:at]
+            if found is not None:
+                yield found
+                break
+        here = None if found is None else found.step.n + found.stretch.items
 
 
 def _begins(
     steps: Sequence[Step], known: dict[tuple[str, str], dict[str, Stretch]], stretches: Stretches
-) -> tuple[int, Stretch | None]:
+) -> tuple[int, Whole | None]:
     """Where among some steps a stretch begins, and which; behind the last one where none does."""
     rules = {(step.category, step.rule) for step in (steps[0], steps[-1])}
     if len(rules) == 1 and known.get(rules.pop()) == {}:  # steps of a rule stand together
@@ -67,19 +74,5 @@ def _begins(
         if name not in known:
             known[name] = {stretch.first: stretch for stretch in stretches(*name)}
         if known[name] and (found := known[name].get(step.key)) is not None:
-            return i, found
+            return i, Whole(step, found, frozenset(known[name].keys() - {step.key}))
     return len(steps), None
-
-
-def _fitting(before: Sequence[Step], steps: Sequence[Step]) -> int:
-    """How many of some steps are of the same rule as the one before them."""
-    name = (before[0].category, before[0].rule)
-    return next((i for i, s in enumerate(steps) if (s.category, s.rule) != name), len(steps))
-
-
-def _is(steps: Sequence[Step], stretch: Stretch) -> bool:
-    return Stretch(steps[0].key, steps[-1].key, len(steps)) == stretch
-
-
-def _cut(steps: list[Step]) -> Iterator[list[Step]]:
-    yield from (steps[first : first + PAGE] for first in range(0, len(steps), PAGE))

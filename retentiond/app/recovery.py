@@ -10,6 +10,7 @@ This happens also when the plan is stale or expired.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import takewhile
 
 from retentiond.app.house import House
 from retentiond.core.ladder import Bench
@@ -100,6 +101,7 @@ def _bench(house: House, intent: OpenIntent) -> Bench | None:
 
 
 def _steps(plan: PlanFile, intent: OpenIntent) -> list[Step] | None:
-    wanted = set(intent.steps)
-    found = [s for block in plan.blocks(PAGE) for s in block if s.n in wanted]
+    wanted, last = set(intent.steps), intent.steps[-1]
+    blocks = takewhile(lambda block: block[0].n <= last, plan.blocks(PAGE, intent.steps[0]))
+    found = [s for block in blocks for s in block if s.n in wanted]
     return found if len(found) == len(wanted) else None

@@ -21,33 +21,28 @@ Where a store recommends several lanes (`Traits.lanes`), batches of one rule are
 for once more, side by side, each lane with a handle of its own; 1, 2 and 4 stay with the one thread
 that runs the executor. A batch waits for the others where its order may matter: at the begin and
 the end of a rule, where items go with one another, where a rule judges all its items together, and
-where it names a key that is being acted on.
+where it names a key that is being acted on. What goes in one act (`wholesale`) goes alone, in the one thread.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from operator import eq
 
 from retentiond.core.item import Page
 from retentiond.core.ladder import Bench, held_person
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.registers import Registers
 from retentiond.core.selector import FactsNeeded, HoldIndex
-from retentiond.engine.failpoints import reach
-from retentiond.engine.fates import inferred_fates
 from retentiond.engine.lanes import Alone, Crew, Lanes
-from retentiond.engine.linked import SPARED, Sets
+from retentiond.engine.linked import SPARED
 from retentiond.engine.pipeline import with_events
 from retentiond.engine.ports import (
     OUTSIDE,
-    PAGE,
     Admission,
     Batch,
-    Closing,
     Events,
     Intent,
     Journal,
@@ -55,97 +50,15 @@ from retentiond.engine.ports import (
     Store,
     sighted,
 )
-from retentiond.engine.setwise import SecondLook
+from retentiond.engine.wholesale import PART, Attempt, Mass, attempt
+from retentiond.engine.work import Result, Turned, Work, looked_again, told
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 
 _TRIES = 10
-_AWAY = frozenset({Outcome.DISPOSED, Outcome.GONE})
 NOT_ERASABLE = "request"
 """The code of a step that is spared because its item is not about the person any more, or a minimum has come to protect it."""
 UNREVIEWED = "review"
 """The code of a step that is spared because a person has taken back or put off what a review had let go."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A batch with the rule that it belongs to, ready to judge by. Works of one rule of generations share a second look.
-
-    Works of one category with sets share what is known of them; `numbers` has the set of each position.
-    """
-
-    bench: Bench
-    batch: Batch
-    sizes: Sequence[int] = ()
-    again: SecondLook | None = None
-    sets: Sets | None = None
-    numbers: Sequence[int | None] = ()
-
-    def unreviewed(self) -> set[int]:
-        """The positions that a person has not let go, or not any more; none where nobody has to."""
-        if not self.reviewed:
-            return set()
-        decided = self.bench.reviews(self.batch.keys, self.batch.revisions)
-        return {i for i, one in enumerate(decided) if one is None or one.until is not None}
-
-    @property
-    def reviewed(self) -> bool:
-        """Whether it hangs on what a person decided about each item."""
-        return self.bench.rule.action.reviewed and self.batch.request is None
-
-    @property
-    def event(self) -> tuple[str, str] | None:
-        """The category and the name of the event that it hangs on; None where it hangs on none.
-
-        What goes on the ground of an erasure request hangs on its event only where a minimum is counted from it.
-        """
-        start = self.bench.rule.start
-        hangs = start.kind == "event" and (self.batch.request is None or self.bench.minimum is not None)
-        return (self.bench.category, start.name) if hangs else None
-
-    @property
-    def is_looked_up(self) -> bool:
-        """Whether something is looked up for it that may change before its intent commits."""
-        return bool(self.event or self.reviewed or self.sets)
-
-    def seen(self, registers: Registers) -> tuple[int, int, int]:
-        """The newest entries that what was looked up for it hangs on."""
-        event, review = registers.last_event if self.event else -1, registers.last_review if self.reviewed else -1
-        return event, review, registers.last_hold if self.sets else -1
-
-    def with_mates(self, positions: Collection[int]) -> set[int]:
-        """Some positions with those that belong to the same sets."""
-        numbers = {self.numbers[i] for i in positions} - {None} if self.numbers else ()
-        return {*positions, *(i for i, number in enumerate(self.numbers) if number in numbers)} if numbers else {*positions}
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether it is acted on alone: its items go with one another, or in one act, or are judged together."""
-        return self.again is not None or bool(self.batch.parents) or len(self.batch) > PAGE
-
-
-@dataclass(slots=True)
-class Result:
-    """What came of one batch: counts by outcome (`inferred` are among `disposed`), and what looking again found.
-
-    `stayed` are the positions that are not known to be gone.
-    """
-
-    work: Work
-    counts: Counter[str]
-    looked: int = 0
-    absent: int = 0
-    trouble: RetentiondError | None = None
-    stayed: Sequence[int] = ()
-
-
-@dataclass(slots=True)
-class _Turned:
-    """A batch between its disposal and the commit of its outcome."""
-
-    result: Result
-    batch: Batch
-    closing: Closing | None
-    gone: Sequence[int] = field(default=())
 
 
 class Stale(Exception):
@@ -173,29 +86,22 @@ class Executor:
         self._indexes: dict[tuple[str, str], tuple[int, HoldIndex]] = {}
         self._lost: set[str] = set()
         self._unheard: set[tuple[str, str]] = set()
-        self._crews: dict[str, Crew[_Turned | Result]] = {}
-        self._crew: Crew[_Turned | Result] = Lanes(partial(open_lane, ""), 0)  # nobody yet
+        self._crews: dict[str, Crew[Turned | Result]] = {}
+        self._crew: Crew[Turned | Result] = Lanes(partial(open_lane, ""), 0)  # nobody yet
         self._rule: tuple[str, str, str] | None = None
         self._acting: list[Work] = []
-        self._acted: deque[_Turned] = deque()
+        self._acted: deque[Turned] = deque()
         self._halted = False
         self.stopped: str | None = None
         self.down: dict[str, RetentiondError] = {}
 
-    def run(self, works: Iterable[Work]) -> Iterator[Result]:
+    def run(self, works: Iterable[Work | Mass]) -> Iterator[Result]:
         """Carries out the works in their order; yields the result of each once its outcome is committed.
 
         Whatever is raised here comes when no lane is at work any more.
         """
         try:
-            for work in works:
-                if not self._is_left_alone(work):
-                    yield from self._make_room(work)
-                self.stopped = self._stop()
-                if self.stopped:
-                    break
-                if not self._is_left_alone(work):
-                    yield from self._begin(work)
+            yield from self._carry_out(works)
             yield from self._drain()
         except BaseException:
             self._halted = True
@@ -203,6 +109,54 @@ class Executor:
         finally:
             for crew in self._crews.values():
                 crew.close()
+
+    def _carry_out(self, works: Iterable[Work | Mass]) -> Iterator[Result]:
+        for work in works:
+            if isinstance(work, Mass):
+                yield from self._at_once(work)
+                if self.stopped:
+                    return
+                continue
+            if not self._is_left_alone(work):
+                yield from self._make_room(work)
+            self.stopped = self._stop()
+            if self.stopped:
+                return
+            if not self._is_left_alone(work):
+                yield from self._begin(work)
+
+    def _at_once(self, mass: Mass) -> Iterator[Result]:
+        """Lets a whole stretch go in one act, while no lane is at work; or its items, as any others, where that may not be."""
+        yield from self._drain()
+        self.stopped = self._stop()
+        if self.stopped or mass.store in self._lost:
+            return
+        yield from self._turn_to(mass.bench)
+        try:
+            store = self._open_store(mass.store)
+            self._crew.widen(1)
+            registers = self._registers()
+            done = attempt(mass, store, self._journal, self._holds(mass.bench, registers), registers.last_hold)
+        except (StoreUnavailable, StoreDenied) as error:
+            self._lose(mass.store, error)
+            return
+        if done is None:
+            yield from self._carry_out(mass.works())
+            return
+        for index, work in zip(done.intents, mass.parts(PART), strict=True):
+            yield from self._close(self._of_mass(done, index, work, store))
+            yield from self._drain()
+        if isinstance(done.trouble, StoreUnavailable):
+            self._lose(mass.store, done.trouble)
+
+    def _of_mass(self, done: Attempt, index: int, work: Work, store: Store) -> Turned:
+        """One part of what went in one act; where the store has refused that in the end, its items go as any others."""
+        everyone = range(len(work.batch))
+        intent = Intent(index, Admission(everyone, (), done.predicates))
+        if isinstance(done.trouble, StoreDenied):
+            return self._act(work, work.batch, intent, store)
+        facts = [Settled(everyone, Outcome.DISPOSED)] if done.trouble is None else []
+        return told(Result(work, Counter(), stayed=everyone), work.batch, intent, facts, store)
 
     def _is_left_alone(self, work: Work) -> bool:
         return work.batch.store in self._lost or work.event in self._unheard
@@ -214,15 +168,7 @@ class Executor:
 
     def _make_room(self, work: Work) -> Iterator[Result]:
         """Waits until a batch may begin beside those that are being acted on."""
-        rule = (work.bench.category, work.bench.rule.name, work.batch.store)
-        if rule != self._rule:
-            yield from self._drain()
-            try:
-                self._crew = self._crew_for(work.batch.store)
-            except (StoreUnavailable, StoreDenied) as error:
-                self._lose(work.batch.store, error)
-                return
-            self._rule = rule
+        yield from self._turn_to(work.bench)
         while self._acting and not self._fits(work):
             while self._acted and not self._crew.is_ready:  # its outcome does not wait for a slow lane
                 yield from self._close(self._acted.popleft())
@@ -230,7 +176,20 @@ class Executor:
         while len(self._acted) > 1:
             yield from self._close(self._acted.popleft())
 
-    def _crew_for(self, name: str) -> Crew[_Turned | Result]:
+    def _turn_to(self, bench: Bench) -> Iterator[Result]:
+        """Begins a rule when the one before has ended."""
+        rule = (bench.category, bench.rule.name, bench.rule.store)
+        if rule == self._rule:
+            return
+        yield from self._drain()
+        try:
+            self._crew = self._crew_for(bench.rule.store)
+        except (StoreUnavailable, StoreDenied) as error:
+            self._lose(bench.rule.store, error)
+        else:
+            self._rule = rule
+
+    def _crew_for(self, name: str) -> Crew[Turned | Result]:
         if name not in self._crews:
             store = self._open_store(name)
             lanes = store.traits.lanes
@@ -280,17 +239,17 @@ class Executor:
         self._acting = [work for work in self._acting if work is not result.work]
         self._acted.append(answer)
 
-    def _close(self, turned: _Turned) -> Iterator[Result]:
+    def _close(self, turned: Turned) -> Iterator[Result]:
         """Commits an outcome by itself, where no intent goes with it."""
         self._journal.turn(turned.closing, None, _nothing)
         yield from self._look_again(turned)
 
-    def _look_again(self, turned: _Turned) -> Iterator[Result]:
+    def _look_again(self, turned: Turned) -> Iterator[Result]:
         """Lets the crew look for what was let go, after its outcome was committed; yields what is ready."""
         if not turned.gone or turned.batch.store in self._lost:
             yield turned.result
             return
-        self._crew.begin(partial(_looked_again, turned))
+        self._crew.begin(partial(looked_again, turned))
         while self._crew.is_ready:
             yield from self._take()
 
@@ -302,7 +261,7 @@ class Executor:
             else:
                 yield from self._take()
 
-    def _intend(self, work: Work, store: Store, before: _Turned | None) -> tuple[Intent, Batch]:
+    def _intend(self, work: Work, store: Store, before: Turned | None) -> tuple[Intent, Batch]:
         """Commits the outcome of the batch before and the intent of this one, in one turn."""
         bench, batch = work.bench, work.batch
         closing = before.closing if before is not None else None
@@ -371,7 +330,7 @@ class Executor:
             self._indexes[name] = known
         return known[1]
 
-    def _act(self, work: Work, batch: Batch, intent: Intent, store: Store) -> _Turned:
+    def _act(self, work: Work, batch: Batch, intent: Intent, store: Store) -> Turned:
         """Lets the admitted positions go, and gathers what became of each. It may run in a lane, and changes nothing here."""
         counts: Counter[str] = Counter()
         for s in intent.admission.spared:
@@ -379,58 +338,20 @@ class Executor:
         gone_before = {i for s in intent.admission.spared if s.outcome is Outcome.GONE for i in s.positions}
         result = Result(work, counts, stayed=[i for i in range(len(work.batch)) if i not in gone_before])
         if intent.index < 0:
-            return _Turned(result, batch, None)
+            return Turned(result, batch, None)
         batch = _with_predicates(batch, intent.admission)
         settled: list[Settled] = []
-        inferred: Sequence[int] = ()
         try:
             settled.extend(self._until_halted(store.dispose(batch)))
         except (StoreUnavailable, StoreDenied) as error:
             result.trouble = error
-        missing = _unsettled(len(batch), settled)
-        if missing:
-            looked = _looked_at(store, batch, missing)
-            if looked is None:
-                counts["unknown"] += len(batch)
-                return _Turned(result, batch, None)
-            settled += looked
-            inferred = [i for s in looked if s.outcome is Outcome.DISPOSED for i in s.positions]
-        for s in settled:
-            counts[s.outcome.value] += len(s.positions)
-        counts["inferred"] += len(inferred)
-        gone = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
-        away = {intent.admission.admitted[i] for s in settled if s.outcome in _AWAY for i in s.positions}
-        result.stayed = [i for i in result.stayed if i not in away]
-        return _Turned(result, batch, Closing(intent.index, len(batch), settled, inferred), gone)
+        return told(result, batch, intent, settled, store)
 
     def _until_halted(self, facts: Iterator[Settled]) -> Iterator[Settled]:
         for fact in facts:
             if self._halted:
                 raise _Halted
             yield fact
-
-
-def _looked_at(store: Store, batch: Batch, positions: Sequence[int]) -> list[Settled] | None:
-    """What became of positions that the store said nothing about; None if it cannot be seen."""
-    try:
-        return inferred_fates(store, batch.only(positions), positions)
-    except (StoreUnavailable, StoreDenied):
-        return None
-
-
-def _looked_again(turned: _Turned, store: Store) -> Result:
-    """Once more at what was let go."""
-    result, gone = turned.result, turned.gone
-    batch = turned.batch.only(gone)
-    try:
-        page = sighted(store, batch)
-    except (StoreUnavailable, StoreDenied) as error:
-        result.trouble = error
-        return result
-    back = _back(batch, page)
-    result.looked, result.absent = len(gone), len(gone) - back
-    reach("absence-verified")
-    return result
 
 
 def _with_unreviewed(work: Work, spared: Sequence[Settled]) -> list[Settled]:
@@ -462,23 +383,8 @@ def _is_led(batch: Batch, page: Page, i: int) -> bool:
     return bool(batch.parents) and batch.parents[i] is not None and page.doubts.get(i) == OUTSIDE
 
 
-def _back(batch: Batch, page: Page) -> int:
-    """How many of a batch that was let go are there again: as they were, or, anonymised, as anything but done."""
-    if batch.action.anonymises:
-        return sum(now is not None and i not in page.done for i, now in enumerate(page.revisions))
-    return sum(map(eq, page.revisions, batch.revisions))
-
-
 def _with_predicates(batch: Batch, admission: Admission) -> Batch:
     return replace(batch, predicates=admission.predicates).only(admission.admitted)
-
-
-def _unsettled(size: int, settled: Sequence[Settled]) -> list[int]:
-    known = sum(len(s.positions) for s in settled)
-    if known == size:
-        return []
-    told = {i for s in settled for i in s.positions}
-    return [i for i in range(size) if i not in told]
 
 
 def _nothing(_registers: Registers) -> Admission:

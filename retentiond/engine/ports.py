@@ -21,6 +21,7 @@ a single item is that item's outcome, never an exception.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -229,12 +230,39 @@ class Stretch(NamedTuple):
     items: int
 
 
+class Likeness(NamedTuple):
+    """What tells many revisions from others, in any order: the sums, modulo 2**64, of their halves (16 hex digits each)."""
+
+    first: int = 0
+    second: int = 0
+
+    def plus(self, revisions: Iterable[str]) -> Likeness:
+        """That of more revisions."""
+        first, second = self
+        for revision in revisions:
+            first += int(revision[:16], 16)
+            second += int(revision[16:32], 16)
+        return Likeness(first % 2**64, second % 2**64)
+
+
 @runtime_checkable
 class Partitioned(Protocol):
-    """A store in which many items can go in one act, where all of them are due. They stand in one batch then, of any size."""
+    """A store in which many items can go in one act, where all of them are due; it needs no list of them."""
 
-    def stretches(self, scope: Scope) -> Sequence[Stretch]:
-        """Which items lie together so, as they are now; a batch that holds all of one goes in one act, if it may."""
+    def stretches(self, scope: Scope, most: int) -> Sequence[Stretch]:
+        """Which items lie together so, as they are now, in the order of a scan; none that has more than `most`."""
+        ...
+
+    def let_go_whole(
+        self, scope: Scope, stretch: Stretch, likeness: Likeness, predicates: Sequence[Predicate], agree: Callable[[], None]
+    ) -> bool:
+        """Lets all items of a stretch go in one act, which is a fact when this returns; or nothing, and is False.
+
+        They go only if they are as many as the stretch says, in revisions of this likeness, all of them selected, and no
+        predicate is true, or unknown, of any: compared while nobody else can change one. Then `agree` is called, last
+        before it cannot be undone; whatever that raises undoes everything and comes through. `StoreDenied` after it says
+        that nothing went, `StoreUnavailable` that it is not known.
+        """
         ...
 
 
@@ -420,6 +448,20 @@ class Journal(Protocol):
         registers as they are at that moment; whatever it raises undoes the transaction. When
         this returns, the intent will survive a power cut.
         """
+        ...
+
+    def gather(self, category: str, rule: str) -> AbstractContextManager[Gathered]:
+        """For the intents of one act on more items than a batch has; nothing is committed until its `commit`."""
+        ...
+
+
+class Gathered(Protocol):
+    """Batches of one rule that go in one act: an intent for each, all of them in one transaction."""
+
+    def add(self, batch: Batch) -> None: ...
+
+    def commit(self, agree: Callable[[Registers], None]) -> Sequence[int]:
+        """Commits the intents; their indices, in order. `agree` is called inside the transaction, and undoes it by raising."""
         ...
 
 

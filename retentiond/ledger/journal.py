@@ -13,7 +13,11 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +30,7 @@ from retentiond.engine.ports import Admission, Batch, Closing, Intent, OpenInten
 from retentiond.ledger import schema, spans
 from retentiond.ledger.clock import moment
 from retentiond.ledger.ledger import Ledger, Transaction
+from retentiond.ledger.spool import Spool
 
 _TOGETHER = 64
 """So many batches are read at a time."""
@@ -43,8 +48,10 @@ class RunJournal:
         plan: str,
         references: Callable[[str, str], References],
         registers: Callable[[Transaction], Registers],
+        room: Path,
     ) -> None:
-        self._ledger, self.run, self.plan = ledger, run, plan
+        """`room` is the folder for what is too much to be held in memory."""
+        self._ledger, self.run, self.plan, self._room = ledger, run, plan, room
         self._references, self._registers = references, registers
         self._offset = 0
 
@@ -67,6 +74,41 @@ class RunJournal:
             reach("intent-committed")
         return intent
 
+    @contextmanager
+    def gather(self, category: str, rule: str) -> Iterator[_Gathered]:
+        with Spool(self._room) as spool:
+            yield _Gathered(spool, partial(self._references, category), partial(self._commit, category, rule, spool))
+
+    def _commit(self, category: str, rule: str, spool: Spool, agree: Callable[[Registers], None]) -> Sequence[int]:
+        offset, found = self._offset, list[int]()
+        try:
+            with self._ledger.transaction() as change:
+                registers = self._registers(change)
+                agree(registers)
+                for store, steps, refs, starts in spool:
+                    names = {"run": self.run, "plan": self.plan, "category": category, "rule": rule, "store": store}
+                    found.append(self._intend(change, {**names, "starts": starts or None}, steps, refs, registers))
+                reach("intent-written")
+        except BaseException:
+            self._offset = offset
+            raise
+        reach("intent-committed")
+        return found
+
+    def _intend(
+        self,
+        change: Transaction,
+        names: Mapping[str, str | int | bytes | None],
+        steps: Sequence[int],
+        refs: bytes,
+        registers: Registers,
+    ) -> int:
+        read = {"holds": registers.last_hold, "events": registers.last_event}
+        said = {name: names[name] for name in ("run", "plan", "category", "rule", "store")}
+        index = change.write("intent", **said, first=steps[0], **self._range(refs), **read)
+        self._keep(change, {"request": None, **names}, index, None, steps, refs, again=[])
+        return index
+
     def _open(
         self, change: Transaction, category: str, rule: str, batch: Batch, admit: Callable[[Registers], Admission]
     ) -> Intent:
@@ -78,11 +120,8 @@ class RunJournal:
         index = -1
         if admission.admitted:
             mine, steps = _pick(refs, admission.admitted), [batch.first + i for i in admission.admitted]
-            read = {"holds": registers.last_hold, "events": registers.last_event}
-            index = change.write("intent", **names, first=steps[0], **self._range(mine), **read)
-            starts = [batch.starts[i] for i in admission.admitted] if batch.starts else ()
-            known = references.starts(mine, starts) if any(starts) else None
-            self._keep(change, {**names, "request": batch.request, "starts": known}, index, None, steps, mine, again=[])
+            known = _known(references, mine, [batch.starts[i] for i in admission.admitted] if batch.starts else ())
+            index = self._intend(change, {**names, "request": batch.request, "starts": known or None}, steps, mine, registers)
             reach("intent-written")
         self._spare(change, names, batch, refs, admission.spared)
         return Intent(index, admission)
@@ -126,6 +165,24 @@ class RunJournal:
         )
 
 
+class _Gathered:
+    """The batches of one act: `engine.ports.Gathered`."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        references: Callable[[str], References],
+        commit: Callable[[Callable[[Registers], None]], Sequence[int]],
+    ) -> None:
+        self._spool, self._references, self.commit = spool, references, commit
+
+    def add(self, batch: Batch) -> None:
+        references = self._references(batch.store)
+        refs = references.each(batch.keys)
+        known = _known(references, refs, batch.starts)
+        self._spool.add(batch.store, range(batch.first, batch.first + len(batch)), refs, known)
+
+
 def close(change: Transaction, closing: Closing) -> None:
     """Writes the outcome of an intent, and what a later run may take up again."""
     fates = _fates(closing.settled)
@@ -150,6 +207,11 @@ def _fates(settled: Sequence[Settled]) -> dict[str, dict[str, list[int]]]:
         if s.code:
             why.setdefault(s.code, []).extend(s.positions)
     return {"otherwise": {k: sorted(v) for k, v in otherwise.items()}, "why": {k: sorted(v) for k, v in why.items()}}
+
+
+def _known(references: References, refs: bytes, starts: Sequence[datetime | None]) -> bytes:
+    """By what the starts are known again; empty where there is none."""
+    return references.starts(refs, starts) if any(starts) else b""
 
 
 def _pick(refs: bytes, positions: Sequence[int]) -> bytes:

@@ -36,6 +36,7 @@ _KEPT_FOR = 30 * 86_400 * 1_000_000
 _LEFT_FOR = 86_400 * 1_000_000
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}(\.steps|\.stays)?|[0-9a-f]{64}\.(jsonl|[0-9a-f]{8})")
 _HEADER_LIMIT = 1 << 24
+_BETWEEN_MARKS = 1 << 14
 
 
 class PlanWriter:
@@ -133,6 +134,7 @@ class PlanFile:
         if not whole or self.header.name != self.name:
             raise _altered()
         self._start = len(first)
+        self._marks = [(1, self._start)]
 
     def check_steps(self) -> None:
         """`PlanUnusable` unless the step lines are those that the header was sealed with."""
@@ -146,9 +148,9 @@ class PlanFile:
         if left or found.hexdigest() != self.header.steps:
             raise _altered()
 
-    def blocks(self, size: int) -> Iterator[list[Step]]:
-        """The steps in their order, at most `size` together."""
-        for block in self._text(size):
+    def blocks(self, size: int, first: int = 1) -> Iterator[list[Step]]:
+        """The steps from number `first` on in their order, at most `size` together."""
+        for block in self._text(size, first):
             try:
                 yield steps(block)
             except SealBroken as error:
@@ -156,7 +158,7 @@ class PlanFile:
 
     def full(self, size: int) -> Iterator[list[StepLine]]:
         """The steps with everything they say."""
-        for block in self._text(size):
+        for block in self._text(size, 1):
             try:
                 yield step_lines(block)
             except SealBroken as error:
@@ -168,13 +170,19 @@ class PlanFile:
             file.seek(self._start)
             yield from islice(file, self.header.total, None)
 
-    def _text(self, size: int) -> Iterator[bytes]:
-        left = self.header.total
+    def _text(self, size: int, first: int) -> Iterator[bytes]:
+        """The lines from number `first` on. Where some of those that were read begin is remembered, to begin there again."""
+        number, place = next(mark for mark in reversed(self._marks) if mark[0] <= first)
         with open(self.path, "rb", buffering=_BUFFER) as file:
-            file.seek(self._start)
-            while left and (block := list(islice(file, min(size, left)))):
-                left -= len(block)
-                yield b"".join(block)
+            file.seek(place)
+            place += sum(map(len, islice(file, first - number)))
+            number = first
+            while number <= self.header.total and (block := list(islice(file, min(size, self.header.total + 1 - number)))):
+                text = b"".join(block)
+                number, place = number + len(block), place + len(text)
+                if number >= self._marks[-1][0] + _BETWEEN_MARKS:
+                    self._marks.append((number, place))
+                yield text
 
 
 class PlanRegister:

@@ -13,10 +13,11 @@ from retentiond.core.period import IMMEDIATELY, Period
 from retentiond.core.policy import Action, Category, EventSource, PathSelection, Rule, Start
 from retentiond.core.reference import References, derive, of_word
 from retentiond.core.registers import Hold
-from retentiond.engine.executor import Executor, Work
+from retentiond.engine.executor import Executor
 from retentiond.engine.fates import inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Batch, Closing, Store
+from retentiond.engine.work import Work
 from retentiond.ledger.clock import Reading, micros
 from retentiond.ledger.database import Database, Sqlite
 from retentiond.ledger.journal import RunJournal, Runs
@@ -57,7 +58,7 @@ class Office:
         items: int = 25,
         database: Database | None = None,
     ) -> None:
-        self.wall = micros(NOW)
+        self.folder, self.wall = folder, micros(NOW)
         self.ledger = Ledger(database or Sqlite(folder / "state.db"), lambda: Reading(self.wall, self.wall, "boot"))
         self.ledger.begin_log()
         self.holds, self.recorded, self.runs = HoldRegister(self.ledger), EventRegister(self.ledger), Runs(self.ledger)
@@ -95,7 +96,8 @@ class Office:
 
     def journal(self) -> RunJournal:
         run = self.runs.begin(self.plan, "person", ["c"])
-        return RunJournal(self.ledger, run, self.plan, lambda c, s: References(derive(b"m" * 32, c), s), self.holds.read)
+        made = lambda c, s: References(derive(b"m" * 32, c), s)  # noqa: E731
+        return RunJournal(self.ledger, run, self.plan, made, self.holds.read, self.folder)
 
     def executor(self, store: Store | None = None, stop=lambda: None, lane: Callable[[], Store] | None = None) -> Executor:
         handle, lane = store or self.place.act(), lane or self.place.act

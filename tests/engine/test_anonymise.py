@@ -11,10 +11,10 @@ from retentiond.core.anonymise import Mask, Null, Truncate
 from retentiond.core.item import Page
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.policy import Action, Rule, Start, TableSelection
-from retentiond.engine.executor import Work
 from retentiond.engine.fates import inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Batch
+from retentiond.engine.work import Work
 from retentiond.stores.sql import SqlType
 from retentiond.testing.faults import FaultyStore
 from tests.engine.office import MONTHS, NOW, OLD, UTC_ZONE, Office

@@ -150,7 +150,7 @@ class Way(RuleBasedStateMachine):
         bench = self.rules_of(days)
         done = self.office.runs.done(self.office.plan)
         scope = scope_for(bench, everything=True)
-        from retentiond.engine.executor import Work
+        from retentiond.engine.work import Work
 
         left = [(n, line) for n, line in enumerate(lines, 1) if n not in done]
         while left:

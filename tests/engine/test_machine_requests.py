@@ -12,9 +12,9 @@ from hypothesis.stateful import precondition, rule
 
 from retentiond.core.reference import of_word
 from retentiond.core.request import Erased, ErasureRequest
-from retentiond.engine.executor import Work
 from retentiond.engine.pipeline import scope_for
 from retentiond.engine.ports import Batch
+from retentiond.engine.work import Work
 from retentiond.ledger.clock import micros, moment
 from retentiond.ledger.requests import RequestRegister
 from tests.engine.test_machine import KEYS, Way

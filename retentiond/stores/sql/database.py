@@ -147,8 +147,11 @@ class Database(Protocol):
         """The partitions of a table that may be dropped, oldest first: the name of each, and what stands for it in a FROM."""
         ...
 
-    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
-        """Keeps everybody else out of a partition, lets `compare` look at it, and drops it unless that raises: one act."""
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None], agree: Callable[[], None]) -> None:
+        """Lets nobody write to a partition while `compare` looks at it, and drops it unless that raises: one act.
+
+        `agree` is called last before it cannot be undone; whatever it raises undoes everything.
+        """
         ...
 
     def lag(self) -> float | None:

@@ -184,7 +184,7 @@ class Mysql(MysqlSchema):
         with self.guard():
             self._unless_denied(f"SELECT 1 FROM {self.source(table)} LIMIT 0", ())
 
-    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None], agree: Callable[[], None]) -> None:
         """Under LOCK TABLES nobody else gets at a row; a change of the table is a transaction of its own."""
         source = self.source(table)
         with self.guard():
@@ -192,6 +192,7 @@ class Mysql(MysqlSchema):
                 self._all("SET SESSION TRANSACTION READ WRITE")
                 self._all(f"LOCK TABLES {source} WRITE")
                 compare()
+                agree()
                 self.run(Clause(f"ALTER TABLE {source} DROP PARTITION {MYSQL.quoted(partition)}"))
             finally:
                 with suppress(pymysql.Error):

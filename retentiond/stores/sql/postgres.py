@@ -52,6 +52,7 @@ _PINNED = {
 _LAG = """
 SELECT pg_is_in_recovery() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver),
   pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn(), extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())"""
+_WAITED_FOR = "SELECT 1 FROM pg_locks WHERE locktype = 'relation' AND relation = CAST(%s AS regclass) AND NOT granted LIMIT 1"
 _LOST = ("the connection to the database was lost", "what it was doing may or may not have happened", "try again later")
 _DENIED = "see docs/databases.md for what an account needs"
 
@@ -249,19 +250,24 @@ class Postgres(PostgresSchema):
             self._oids.clear()
             raise Contended from None
 
-    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
-        """The partition is locked for as long as comparing takes, the table only while it loses it.
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None], agree: Callable[[], None]) -> None:
+        """Whoever writes to the partition waits for as long as comparing takes; who reads, only while the table loses it.
 
-        Whoever would do the same waits before either: two who had begun would stand in each other's way.
+        Whoever would do the same waits before either: two who had begun would stand in each other's way. Who waits
+        to write has locked the table, and we would wait for one another: such a partition does not go as a whole.
         """
-        name = POSTGRES.literal(partition)
+        name, whole = partition, self.source(table)
         with self.write():
-            self.run(Clause(f"LOCK TABLE {self.source(table)} IN SHARE UPDATE EXCLUSIVE MODE"))
+            self.run(Clause(f"LOCK TABLE ONLY {whole} IN SHARE UPDATE EXCLUSIVE MODE"))
             self.claim(table)
-            self.run(Clause(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
+            self.run(Clause(f"LOCK TABLE ONLY {name} IN SHARE MODE"))
             compare()
-            self.run(Clause(f"ALTER TABLE {self.source(table)} DETACH PARTITION {name}"))
+            if self._all(_WAITED_FOR, [name.replace("%%", "%")]):
+                raise Contended("others wait to write to a partition", do="try again later")
+            self.run(Clause(f"LOCK TABLE ONLY {whole} IN ACCESS EXCLUSIVE MODE"))
+            self.run(Clause(f"ALTER TABLE {whole} DETACH PARTITION {name}"))
             self.run(Clause(f"DROP TABLE {name}"))
+            agree()
 
     def lag(self) -> float | None:
         """A standby that has replayed all that it got is not behind, unless nobody sends it anything."""

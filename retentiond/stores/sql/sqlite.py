@@ -138,7 +138,7 @@ class Sqlite:
     def partitions(self, table: str) -> Sequence[tuple[str, str]]:
         return ()
 
-    def drop_partition(self, table: str, partition: str, compare: Callable[[], None]) -> None:
+    def drop_partition(self, table: str, partition: str, compare: Callable[[], None], agree: Callable[[], None]) -> None:
         raise StoreDenied("SQLite has no partitions")
 
     def lag(self) -> float | None:

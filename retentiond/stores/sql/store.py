@@ -16,7 +16,7 @@ with. What is yielded has been committed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 
 from retentiond.core.anonymise import Unmaskable
 from retentiond.core.outcome import Outcome, Settled
+from retentiond.core.selector import Predicate
 from retentiond.engine.failpoints import reach
-from retentiond.engine.ports import Batch, Scope, Stretch
+from retentiond.engine.ports import Batch, Likeness, Scope, Stretch
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.sql.closure import goes_with_kin
 from retentiond.stores.sql.database import Contended, Database, NoSuchValue, Violated
@@ -71,10 +72,6 @@ class SqlStore(SqlView):
             self._pace.rows()
             yield from Together(self, batch).dispose()
             return
-        if self._partitions.let_go(batch):
-            reach("settled")
-            yield from settled_of(len(batch), {})
-            return
         done = 0
         while done < len(batch):
             part = range(done, min(done + self._pace.rows(), len(batch)))
@@ -86,8 +83,16 @@ class SqlStore(SqlView):
                 yield Settled([done + i for i in s.positions], s.outcome, s.code) if done else s
             done = part.stop
 
-    def stretches(self, scope: Scope) -> Sequence[Stretch]:
-        return self._partitions.of(scope)
+    def stretches(self, scope: Scope, most: int) -> Sequence[Stretch]:
+        return [whole.stretch for whole in self._partitions.of(scope, most)]
+
+    def let_go_whole(
+        self, scope: Scope, stretch: Stretch, likeness: Likeness, predicates: Sequence[Predicate], agree: Callable[[], None]
+    ) -> bool:
+        gone = self._partitions.let_go(scope, stretch, likeness, predicates, agree)
+        if gone:
+            reach("settled")
+        return gone
 
     def close(self) -> None:
         self._pace.close()
