@@ -30,7 +30,7 @@ from retentiond.engine.executor import Executor
 from retentiond.engine.lanes import scan
 from retentiond.engine.linked import Member, Sets
 from retentiond.engine.pipeline import bench_for, scope_for, together
-from retentiond.engine.ports import PAGE, Batch, Partitioned, Stop, Store, Stretch, View
+from retentiond.engine.ports import PAGE, Batch, Paced, Partitioned, Stop, Store, Stretch, View
 from retentiond.engine.setwise import SecondLook, Together
 from retentiond.engine.wholesale import Mass
 from retentiond.engine.work import Result, Work
@@ -163,19 +163,25 @@ def _check_places(house: House, plan: PlanFile) -> None:
             raise PlanUnusable(f"the plan is for another place: the store {name} is not where it was", do="retentiond plan")
 
 
-def _store_of(house: House, plan: PlanFile, name: str) -> Store:
+def _store_of(house: House, plan: PlanFile, stop: Stop, name: str) -> Store:
     """A store for the run; one that was down at the check may be elsewhere when it comes back."""
-    return _where_planned(plan, name, house.store(name))
+    return _heeding(stop, _where_planned(plan, name, house.store(name)))
 
 
-def _lane_of(house: House, plan: PlanFile, name: str) -> Store:
+def _lane_of(house: House, plan: PlanFile, stop: Stop, name: str) -> Store:
     """A further handle on a store, for the calling thread."""
     store = house.open_store(name)
     try:
-        return _where_planned(plan, name, store)
+        return _heeding(stop, _where_planned(plan, name, store))
     except StoreUnavailable:
         store.close()
         raise
+
+
+def _heeding(stop: Stop, store: Store) -> Store:
+    if isinstance(store, Paced):
+        store.heed(stop)
+    return store
 
 
 def _where_planned(plan: PlanFile, name: str, store: Store) -> Store:
@@ -184,12 +190,12 @@ def _where_planned(plan: PlanFile, name: str, store: Store) -> Store:
     return store
 
 
-def _opening(house: House, plan: PlanFile, vaults: Vaults) -> Callable[[str], Store]:
+def _opening(house: House, plan: PlanFile, vaults: Vaults, stop: Stop) -> Callable[[str], Store]:
     """How a run opens each of its stores, once."""
     known: dict[str, Store] = {}
 
     def opened(name: str) -> Store:
-        store = _store_of(house, plan, name)
+        store = _store_of(house, plan, stop, name)
         if name not in known:
             known[name] = letting_go(house, name, store, vaults)
         return known[name]
@@ -234,8 +240,8 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     run = house.runs.begin(plan.name, allowance, allowed)
     publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read, house.directory.plans)
-    vaults, lane = Vaults(house, lambda: progress(settled, plan.header.total)), partial(_lane_of, house, plan)
-    executor = Executor(_opening(house, plan, vaults), lane, journal, Happenings(house), house.holds.current, stop)
+    vaults, lane = Vaults(house, lambda: progress(settled, plan.header.total)), partial(_lane_of, house, plan, stop)
+    executor = Executor(_opening(house, plan, vaults, stop), lane, journal, Happenings(house), house.holds.current, stop)
     applied = Applied(plan.name, run)
     by_rule: Counter[tuple[str, str]] = Counter()
     done = house.runs.done(plan.name)

@@ -46,6 +46,7 @@ from retentiond.engine.ports import (
     Events,
     Intent,
     Journal,
+    Paced,
     Stop,
     Store,
     sighted,
@@ -119,15 +120,27 @@ class Executor:
                 continue
             if not self._is_left_alone(work):
                 yield from self._make_room(work)
+                yield from self._wait_for_others(work.batch.store)
             self.stopped = self._stop()
             if self.stopped:
                 return
             if not self._is_left_alone(work):
                 yield from self._begin(work)
 
+    def _wait_for_others(self, name: str) -> Iterator[Result]:
+        """Lets those who follow a store catch up while no intent is open, so that holds are placed and a stop is heard."""
+        try:
+            store = self._open_store(name)
+            if isinstance(store, Paced) and store.is_behind():
+                yield from self._drain()
+                store.catch_up()
+        except (StoreUnavailable, StoreDenied) as error:
+            self._lose(name, error)
+
     def _at_once(self, mass: Mass) -> Iterator[Result]:
         """Lets a whole stretch go in one act, while no lane is at work; or its items, as any others, where that may not be."""
         yield from self._drain()
+        yield from self._wait_for_others(mass.store)
         self.stopped = self._stop()
         if self.stopped or mass.store in self._lost:
             return

@@ -4,9 +4,9 @@ A store comes in two types. A `View` looks and cannot change anything; a `Store`
 can also let go. Planning is handed views. Optional powers are small protocols beside them:
 `Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
 `Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
-that go with others), `Partitioned` (items that go in one act), `Versioned` (several revisions of one key), `Readable` (an
-item's bytes), `Tabular` (whole rows), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side),
-`Granted` (what the account may do).
+that go with others), `Partitioned` (items that go in one act), `Paced` (waits for those who follow), `Versioned`
+(several revisions of one key), `Readable` (an item's bytes), `Tabular` (whole rows), `Writable` (take in a copy),
+`Shardable` (parts of a scope, side by side), `Granted` (what the account may do).
 Four promises hold for every store, and the shipped `StoreContract` tests them:
 
 1. Looking changes nothing. `scan` and `probe` leave no trace.
@@ -37,6 +37,10 @@ PAGE = 1000
 """So many items travel together, and so many steps share one intent."""
 PIECE = 2**20
 """The most bytes that an item's content travels in at a time."""
+
+
+Stop = Callable[[], str | None]
+"""Asked between batches, and while others are waited for, from any thread: None to go on, or the reason to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +232,23 @@ class Stretch(NamedTuple):
     first: str
     last: str
     items: int
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A store that lets nothing go while somebody who follows it is behind."""
+
+    def heed(self, stop: Stop) -> None:
+        """Whom to ask while it waits: a reason to stop ends the wait, and what is left of the batch in hand stays unsettled."""
+        ...
+
+    def is_behind(self) -> bool:
+        """Whether the next batch would have to wait."""
+        ...
+
+    def catch_up(self) -> None:
+        """Waits until nobody is behind, or there is a reason to stop. `StoreUnavailable` where waiting does not help."""
+        ...
 
 
 class Likeness(NamedTuple):
@@ -471,7 +492,3 @@ class Events(Protocol):
     def latest(self, category: str, event: str, subjects: Sequence[str | None], *, acting: bool) -> list[datetime | None]:
         """For each subject the newest event that is not withdrawn; None where there is none."""
         ...
-
-
-Stop = Callable[[], str | None]
-"""Asked between batches: None to go on, or the reason to stop."""

@@ -10,24 +10,26 @@ TABLES = {
     "plain": "CREATE TABLE calls (id BIGINT PRIMARY KEY, at TIMESTAMP NULL, caller VARCHAR(20))",
     "postgres": "CREATE TABLE calls (id BIGINT PRIMARY KEY, at TIMESTAMP NULL, caller VARCHAR(20)) PARTITION BY RANGE (id)",
     "mariadb": "CREATE TABLE calls (id BIGINT PRIMARY KEY, at TIMESTAMP NULL, caller VARCHAR(20)) PARTITION BY RANGE (id) "
-    "(PARTITION p1 VALUES LESS THAN (1201), PARTITION p2 VALUES LESS THAN (2401), PARTITION p3 VALUES LESS THAN MAXVALUE)",
+    "(PARTITION p1 VALUES LESS THAN ({0}), PARTITION p2 VALUES LESS THAN ({1}), PARTITION p3 VALUES LESS THAN MAXVALUE)",
 }
 PARTS = [
-    "CREATE TABLE p1 PARTITION OF calls FOR VALUES FROM (MINVALUE) TO (1201)",
-    "CREATE TABLE p2 PARTITION OF calls FOR VALUES FROM (1201) TO (2401)",
-    "CREATE TABLE p3 PARTITION OF calls FOR VALUES FROM (2401) TO (MAXVALUE)",
+    "CREATE TABLE p1 PARTITION OF calls FOR VALUES FROM (MINVALUE) TO ({0})",
+    "CREATE TABLE p2 PARTITION OF calls FOR VALUES FROM ({0}) TO ({1})",
+    "CREATE TABLE p3 PARTITION OF calls FOR VALUES FROM ({1}) TO (MAXVALUE)",
 ]
+ENDS = (1201, 2401)
 
 
 class Rows(World):
     """1 to 2,500 are due, some later ones are not, and the last one is held. Partitioned, all of the first two parts is due."""
 
-    def __init__(self, folder, database, *, files=20, rows=2500, partitioned=False):
+    def __init__(self, folder, database, *, files=20, rows=2500, partitioned=False, ends=ENDS):
         super().__init__(folder, files, 0)
         self.database = database
         self.due_rows, self.kept_rows, self.held_row = [*range(1, rows + 1)], [*range(rows + 1, rows + 21)], rows + 21
         self.tell('"sqlite:///pbx.db"', f'"{database.url}"')
-        database.sql(TABLES[database.kind if partitioned else "plain"], *(PARTS if partitioned and self.is_postgres else ()))
+        made = [TABLES[database.kind if partitioned else "plain"], *(PARTS if partitioned and self.is_postgres else ())]
+        database.sql(*(text.format(*ends) for text in made))
         times = dict.fromkeys(self.kept_rows, f"{NEW:%Y-%m-%d %H:%M:%S}")
         old = f"{OLD:%Y-%m-%d %H:%M:%S}"
         database.many("INSERT INTO calls VALUES (%s, %s, 'x')", [(i, times.get(i, old)) for i in range(1, rows + 22)])

@@ -96,8 +96,7 @@ class Office:
 
     def journal(self) -> RunJournal:
         run = self.runs.begin(self.plan, "person", ["c"])
-        made = lambda c, s: References(derive(b"m" * 32, c), s)  # noqa: E731
-        return RunJournal(self.ledger, run, self.plan, made, self.holds.read, self.folder)
+        return RunJournal(self.ledger, run, self.plan, references, self.holds.read, self.folder)
 
     def executor(self, store: Store | None = None, stop=lambda: None, lane: Callable[[], Store] | None = None) -> Executor:
         handle, lane = store or self.place.act(), lane or self.place.act
@@ -155,6 +154,10 @@ class Office:
 
         with self.ledger.transaction() as change:
             return change.connection.execute(sa.select(schema.batch.c.entry, schema.batch.c.refs)).all()
+
+
+def references(category: str, store: str) -> References:
+    return References(derive(b"m" * 32, category), store)
 
 
 def faulty(office: Office, fail_at: int) -> FaultyStore:

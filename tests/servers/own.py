@@ -9,10 +9,13 @@ import signal
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.servers.databases import connected
 from tests.servers.keeper import DEADLINE, END, answers, free_port, mariadb, postgres, program, run, unprivileged
 from tests.servers.private import missing
 
@@ -21,6 +24,12 @@ DURABLE = {
     "mariadb": ("--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=1G", "--innodb-log-file-size=1G"),
 }
 """What a server needs so that a commit survives a power cut, with room to work in; for measuring."""
+
+LOGGING = {
+    "postgres": ("--wal_level=replica",),
+    "mariadb": ("--server-id=1", "--log-bin=log", "--binlog-format=ROW"),
+}
+"""What a server needs so that another one can follow it."""
 
 _STARTER = ThreadPoolExecutor(1)
 """The thread that starts servers: they die with the thread that started them, and whoever wants one may be a short-lived one."""
@@ -93,3 +102,26 @@ class Standby(Own):
         settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": self.folder, "fsync": "off"}
         self.command = [program("postgres"), "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
         self.address = f"postgresql://test@127.0.0.1:{port}/postgres"
+
+
+class Replica(Own):
+    """A MariaDB that follows another one, which keeps a binary log (`LOGGING`), from now on."""
+
+    def __init__(self, primary):
+        super().__init__("mariadb", ("--server-id=2",))
+        self.primary = primary
+
+    def start(self):
+        super().start()
+        with closing(connected("mariadb", self.primary.address, "mysql")) as there, closing(there.cursor()) as asked:
+            asked.execute("SELECT @@gtid_binlog_pos")
+            position = asked.fetchone()[0]
+        at = urlsplit(self.primary.address)
+        with closing(connected("mariadb", self.address, "mysql")) as here, closing(here.cursor()) as told:
+            told.execute("SET GLOBAL gtid_slave_pos = %s", [position])
+            told.execute(
+                "CHANGE MASTER TO MASTER_HOST = %s, MASTER_PORT = %s, MASTER_USER = %s, MASTER_USE_GTID = slave_pos",
+                [at.hostname, at.port, at.username],
+            )
+            told.execute("START SLAVE")
+        return self

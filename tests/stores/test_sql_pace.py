@@ -3,16 +3,20 @@
 import threading
 from contextlib import closing
 
+import psycopg
+import pymysql
 import pytest
 
+from retentiond.core.policy import Action
 from retentiond.engine import failpoints
-from retentiond.engine.ports import PAGE
+from retentiond.engine.ports import PAGE, Batch
 from retentiond.errors import RetentiondError, StoreUnavailable
 from retentiond.stores.sql import SqlType
-from retentiond.stores.sql.pace import LEAST, Pace, Replica
+from retentiond.stores.sql.pace import LEAST, Pace
+from retentiond.stores.sql.pace import Replica as Follower
 from retentiond.stores.sql.store import SqlStore
-from tests.servers.databases import Database, connected, made
-from tests.servers.own import Own, Standby
+from tests.servers.databases import Database, made
+from tests.servers.own import LOGGING, Own, Replica, Standby
 from tests.stores.served import act
 from tests.stores.tables import DISPOSED, everything, fates, scope
 
@@ -87,59 +91,136 @@ def test_a_server_that_follows_nobody_is_a_replica_of_unknown_lag(served):
 
 def paced(database, urls, patience, most=0.0):
     """A store that waits for replicas no longer than a test does."""
-    replicas = [Replica(lambda url=url: SqlType().look({"url": url}).database) for url in urls]
+    replicas = [Follower(lambda url=url: SqlType().look({"url": url}).database) for url in urls]
     return SqlStore(SqlType().act({"url": database.url}).database, Pace(replicas, most, patience))
 
 
-@pytest.fixture(scope="module")
-def pair():
+@pytest.fixture(scope="module", params=["postgres", "mariadb"])
+def pair(request):
     """A server and one that follows it."""
-    primary = Own("postgres", ("--wal_level=replica",))
+    kind = request.param
+    primary = Own(kind, LOGGING[kind])
     try:
-        with made("postgres", primary.start().address) as database:
-            standby = Standby(primary)
-            try:
-                yield database, standby.start()
-            finally:
-                standby.close()
+        primary.start()
+        follower = Standby(primary) if kind == "postgres" else Replica(primary)
+        try:
+            if kind == "mariadb":
+                follower.start()
+            with made(kind, primary.address) as database:
+                yield database, follower.start() if kind == "postgres" else follower
+        finally:
+            follower.close()
     finally:
         primary.close()
 
 
-def test_a_replica_is_waited_for(pair):
-    database, standby = pair
+HALT = {"postgres": "SELECT pg_wal_replay_pause()", "mariadb": "STOP SLAVE SQL_THREAD"}
+GO_ON = {"postgres": "SELECT pg_wal_replay_resume()", "mariadb": "START SLAVE SQL_THREAD"}
+WHY = {"postgres": "behind", "mariadb": "not known"}
+"""A PostgreSQL that is paused says how far it is behind; a MariaDB whose thread is stopped does not know."""
+
+
+def filled(database, follower):
+    """The address of the follower's database, and a connection to it, once it has got 30 rows of `calls`."""
+    many = "generate_series(1, 30) n" if database.kind == "postgres" else "(SELECT seq AS n FROM seq_1_to_30) AS x"
     database.sql(
-        "CREATE TABLE calls (id INT PRIMARY KEY, at TIMESTAMP)",
-        "INSERT INTO calls SELECT n, '2020-01-01' FROM generate_series(1, 30) n",
+        "DROP TABLE IF EXISTS calls",
+        "CREATE TABLE calls (id INT PRIMARY KEY, at TIMESTAMP NULL)",
+        f"INSERT INTO calls SELECT n, '2020-01-01' FROM {many}",
     )
-    follower = Database("postgres", standby.address, database.name)
-    with (
-        closing(connected("postgres", standby.address, "postgres")) as there,
-        closing(SqlType().look({"url": follower.url})) as look,
-    ):
+    there = Database(database.kind, follower.address, database.name)
+    until(lambda: rows_there(there) == 30)
+    there.con = there.connect()
+    return there
+
+
+def rows_there(database):
+    try:
+        with closing(database.connect()) as con, closing(con.cursor()) as cursor:
+            cursor.execute("SELECT count(*) FROM calls")
+            return cursor.fetchone()[0]
+    except (psycopg.Error, pymysql.Error):
+        return None
+
+
+def until(what):
+    """Waits until something is so; each look asks a server, and the runner of the tests ends what never is."""
+    while not what():
+        pass
+
+
+def test_a_replica_is_waited_for(pair):
+    database, follower = pair
+    there = filled(database, follower)
+    with closing(there.con), closing(SqlType().look({"url": there.url})) as look:
         plan = list(everything(look, scope("calls")).items())
-        with closing(paced(database, [follower.url], patience=60)) as store:
+        with closing(paced(database, [there.url], patience=60)) as store:
             assert {DISPOSED} == set(fates(store, scope("calls"), dict(plan[:10])).values())
-        there.execute("SELECT pg_wal_replay_pause()")
-        database.sql("UPDATE calls SET at = at")
-        with closing(paced(database, [follower.url], patience=1)) as store:
+        there.sql(HALT[database.kind])
+        database.sql("UPDATE calls SET at = '2020-01-02'")
+        with closing(paced(database, [there.url], patience=1)) as store:
             plan = list(everything(store, scope("calls")).items())
-            with pytest.raises(StoreUnavailable, match="behind"):
+            with pytest.raises(StoreUnavailable, match=WHY[database.kind]):
                 fates(store, scope("calls"), dict(plan))
         assert 20 == database.sql("SELECT count(*) FROM calls")[0][0], "nothing goes meanwhile"
-        said = {}
-        with closing(paced(database, [follower.url], patience=60)) as store:
+        said, asked = {}, threading.Event()
+        with closing(paced(database, [there.url], patience=60)) as store:
+            store.heed(asked.set)  # gives no reason to stop; it is asked while the store waits
             thread = threading.Thread(target=lambda: said.update(fates(store, scope("calls"), dict(plan))))
             thread.start()
-            there.execute("SELECT pg_wal_replay_resume()")
+            assert asked.wait(30), "it waits"
+            assert 20 == database.sql("SELECT count(*) FROM calls")[0][0]
+            there.sql(GO_ON[database.kind])
             thread.join(60)
-    assert {DISPOSED} == set(said.values())
+        assert {DISPOSED} == set(said.values())
+        until(lambda: rows_there(there) == 0)
+
+
+def test_a_mariadb_that_lags_says_by_how_much(pair):
+    """Its thread runs, and waits for a table that somebody has locked there."""
+    database, follower = pair
+    if database.kind != "mariadb":
+        pytest.skip("a paused PostgreSQL says it as well, in the test before")
+    there = filled(database, follower)
+    with closing(there.con):
+        there.sql("LOCK TABLES calls WRITE")
+        database.sql("UPDATE calls SET at = '2020-01-02'")
+        replica = Follower(lambda: SqlType().look({"url": there.url}).database)
+        with closing(replica):
+            until(lambda: (replica.lag() or 0) >= 1)
+        with closing(paced(database, [there.url], patience=1, most=0.5)) as store:
+            plan = everything(store, scope("calls"))
+            with pytest.raises(StoreUnavailable, match="too far behind"):
+                fates(store, scope("calls"), plan)
+        there.sql("UNLOCK TABLES")
+        with closing(paced(database, [there.url], patience=60, most=0.5)) as store:
+            assert {DISPOSED} == set(fates(store, scope("calls"), plan).values())
+
+
+@pytest.mark.parametrize("stopped", [1, 2])
+def test_a_reason_to_stop_is_heard_while_a_replica_is_waited_for(served, stopped):
+    """Nothing is said of what is left of the batch, and nothing of it is gone."""
+    served.sql("CREATE TABLE calls (id INT PRIMARY KEY, at TIMESTAMP NULL)", "INSERT INTO calls VALUES (1, '2020-01-01')")
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return "enough" if len(asked) >= stopped else None
+
+    with closing(paced(served, [served.url], patience=300)) as store:
+        store.heed(stop)
+        assert store.is_behind()
+        plan = everything(store, scope("calls"))
+        batch = Batch(1, scope("calls"), Action("delete"), list(plan), list(plan.values()), store="till")
+        assert [] == list(store.dispose(batch))
+        store.catch_up()
+    assert [(1,)] == served.sql("SELECT id FROM calls")
 
 
 def test_a_replica_that_is_down_is_of_unknown_lag(pair):
     database, standby = pair
     standby.stop()
-    replica = Replica(lambda: SqlType().look({"url": Database("postgres", standby.address, database.name).url}).database)
+    replica = Follower(lambda: SqlType().look({"url": Database(database.kind, standby.address, database.name).url}).database)
     assert replica.lag() is None
     with closing(SqlType().act({"url": database.url})) as store, pytest.raises(RetentiondError):
         SqlStore(store.database, Pace([replica], patience=0.1))._pace.rows()

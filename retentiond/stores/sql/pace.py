@@ -2,8 +2,8 @@
 
 A transaction is to take about a second, so that others wait for its locks no longer than that. Before each one the
 replicas that the store names are asked how far they are behind; a replica that cannot be asked, or does not know,
-is behind. Nothing is locked meanwhile. Where waiting does not help, the store is unavailable, and what is left is
-for the next run.
+is behind. Nothing is locked meanwhile, and a reason to stop is heard. Where waiting does not help, the store is
+unavailable, and what is left is for the next run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Event
 
-from retentiond.engine.ports import PAGE
+from retentiond.engine.ports import PAGE, Stop
 from retentiond.errors import RetentiondError, StoreUnavailable
 from retentiond.stores.sql.database import Database
 
@@ -58,13 +58,11 @@ class Pace:
     def __init__(self, replicas: Sequence[Replica] = (), most: float = 0.0, patience: float = PATIENCE) -> None:
         self._replicas, self._most, self._patience = replicas, most, patience
         self._size, self._asked = PAGE, float("-inf")
+        self.stop: Stop = lambda: None
 
     def rows(self) -> int:
-        """Waits until the replicas have caught up; how many rows may go then."""
-        if self._replicas and time.monotonic() - self._asked >= _BETWEEN:
-            self._wait()
-            self._asked = time.monotonic()
-        return self._size
+        """Waits until the replicas have caught up; how many rows may go then, none where there is a reason to stop."""
+        return self._size if self.catch_up() else 0
 
     def took(self, rows: int, seconds: float) -> None:
         """Says how long a transaction of so many rows took."""
@@ -77,14 +75,29 @@ class Pace:
         for replica in self._replicas:
             replica.close()
 
-    def _wait(self) -> None:
+    def is_behind(self) -> bool:
+        """Whether there is something to wait for."""
+        return self._behind() is not None
+
+    def catch_up(self) -> bool:
+        """Waits until the replicas have caught up; False where there is a reason to stop before."""
         deadline = time.monotonic() + self._patience
-        while True:
-            lags = [replica.lag() for replica in self._replicas]
-            unknown = None in lags
-            if not unknown and all(lag is not None and lag <= self._most for lag in lags):
-                return
+        while (what := self._behind()) is not None:
+            if self.stop():
+                return False
             if time.monotonic() >= deadline:
-                what = "how far a replica is behind is not known" if unknown else "a replica is too far behind"
                 raise StoreUnavailable(what, why="nothing is let go meanwhile", do="look at `replicas`, and try again later")
             Event().wait(min(_BETWEEN / 2, self._patience))
+        return True
+
+    def _behind(self) -> str | None:
+        """What keeps rows from going; None where nothing does, which is asked once in a while."""
+        if not self._replicas or time.monotonic() - self._asked < _BETWEEN:
+            return None
+        lags = [replica.lag() for replica in self._replicas]
+        if None in lags:
+            return "how far a replica is behind is not known"
+        if any(lag is not None and lag > self._most for lag in lags):
+            return "a replica is too far behind"
+        self._asked = time.monotonic()
+        return None

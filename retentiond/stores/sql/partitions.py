@@ -98,8 +98,9 @@ class Partitions:
                 raise
             return False
         except StoreUnavailable:
-            if agreed or self._now(scope, stretch) is None:
+            if agreed:
                 raise
+            self._now(scope, stretch)  # raises where the database does not answer any more
             return False
         reach("destroyed")
         return True

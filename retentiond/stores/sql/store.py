@@ -26,7 +26,7 @@ from retentiond.core.anonymise import Unmaskable
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.selector import Predicate
 from retentiond.engine.failpoints import reach
-from retentiond.engine.ports import Batch, Likeness, Scope, Stretch
+from retentiond.engine.ports import Batch, Likeness, Scope, Stop, Stretch
 from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.sql.closure import goes_with_kin
 from retentiond.stores.sql.database import Contended, Database, NoSuchValue, Violated
@@ -69,12 +69,15 @@ class SqlStore(SqlView):
         if batch.action.anonymises and not batch.action.columns:
             raise StoreDenied("rows cannot be anonymised without columns")
         if goes_with_kin(batch.scope):
-            self._pace.rows()
-            yield from Together(self, batch).dispose()
+            if self._pace.rows():
+                yield from Together(self, batch).dispose()
             return
         done = 0
         while done < len(batch):
-            part = range(done, min(done + self._pace.rows(), len(batch)))
+            rows = self._pace.rows()
+            if not rows:
+                return
+            part = range(done, min(done + rows, len(batch)))
             began = time.monotonic()
             fates = self._fates(batch.only(part))
             self._pace.took(len(part), time.monotonic() - began)
@@ -83,13 +86,22 @@ class SqlStore(SqlView):
                 yield Settled([done + i for i in s.positions], s.outcome, s.code) if done else s
             done = part.stop
 
+    def heed(self, stop: Stop) -> None:
+        self._pace.stop = stop
+
+    def is_behind(self) -> bool:
+        return self._pace.is_behind()
+
+    def catch_up(self) -> None:
+        self._pace.catch_up()
+
     def stretches(self, scope: Scope, most: int) -> Sequence[Stretch]:
         return [whole.stretch for whole in self._partitions.of(scope, most)]
 
     def let_go_whole(
         self, scope: Scope, stretch: Stretch, likeness: Likeness, predicates: Sequence[Predicate], agree: Callable[[], None]
     ) -> bool:
-        gone = self._partitions.let_go(scope, stretch, likeness, predicates, agree)
+        gone = self._pace.rows() > 0 and self._partitions.let_go(scope, stretch, likeness, predicates, agree)
         if gone:
             reach("settled")
         return gone
