@@ -256,6 +256,10 @@ class Database(Protocol):
         """The triggers of a table, or of all, and whatever else runs when its rows go."""
         ...
 
+    def checks(self, table: str) -> Sequence[str]:
+        """The CHECK conditions of a table, as statements have them; none where the database does not tell them apart."""
+        ...
+
     def column_facts(self, table: str) -> Mapping[str, ColumnFacts]:
         """What the schema says of each column, generated ones included."""
         ...

@@ -12,7 +12,7 @@ from retentiond.engine.ports import Scope
 from retentiond.errors import StoreDenied
 from retentiond.stores.sql.database import Database
 from retentiond.stores.sql.keys import Keys
-from retentiond.stores.sql.masking import Masked, masked
+from retentiond.stores.sql.masking import Masked, masked, refuse_forbidden
 from retentiond.stores.sql.reading import Layout
 from retentiond.stores.sql.spelling import Spelling
 from retentiond.stores.sql.statements import Statements
@@ -89,7 +89,9 @@ def _masked(database: Database, table: Table, scope: Scope) -> Sequence[Masked]:
         facts = database.column_facts(table.name)
     clock = scope.start.name if scope.start.kind == "column" else None
     version = scope.selection.version if isinstance(scope.selection, TableSelection) else None
-    return masked(table, scope.columns, facts, clock, version)
+    masks = masked(table, scope.columns, facts, clock, version)
+    refuse_forbidden(database, table, masks)
+    return masks
 
 
 def _refuse_where(database: Database, table: Table, where: str) -> None:

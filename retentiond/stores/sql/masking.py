@@ -11,17 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from retentiond.core.anonymise import UNIQUE_HASH, Columns, Constant, Hash, Mask, Null, Strategy, Truncate, Unmaskable, column_key
 from retentiond.errors import StoreDenied
-from retentiond.stores.sql.database import ColumnFacts
+from retentiond.stores.sql.database import ColumnFacts, Database, NoSuchValue
 from retentiond.stores.sql.spelling import Clause, Spelling, fold
 from retentiond.stores.sql.table import Table
 
 _WORDS = {Null: "null", Constant: "a value", Hash: "hash", Truncate: "truncate", Mask: "mask"}
 _LENGTH = re.compile(r"CHAR[A-Z ]*\(\s*(\d+)")
 _NUMBERS = ("INT", "REAL", "FLOA", "DOUB", "NUMERIC", "DECIMAL", "BOOL")
+_NO_SUCH = ("its type takes no such value", "write another one, or null")
 _NO_KEY = b"\0" * 32
 """Any key will do to see whether a value can be hashed."""
 
@@ -52,6 +54,42 @@ def masked(
             _refuse(name, strategy, why, do)
         found[name] = Masked(at, name, strategy)
     return tuple(found.values())
+
+
+def refuse_forbidden(database: Database, table: Table, masks: Sequence[Masked]) -> None:
+    """`StoreDenied` where a column would become what its type does not take, or a CHECK never allows.
+
+    Only of strategies that tell beforehand what becomes of a value, and of conditions about one column: whatever hangs on
+    more than that is the fate of each row.
+    """
+    with database.guard():
+        checks = database.checks(table.name)
+    spelling = database.spelling
+    for mask in masks:
+        if not isinstance(mask.strategy, Null | Constant | Hash):
+            continue
+        given, value = table.spelled[mask.name].given.format(spelling.mark), mask.strategy.of("", _NO_KEY)
+        one = Clause(f"SELECT {given} AS {spelling.quoted(mask.name)}", [value])
+        try:
+            _found(database, one)
+        except NoSuchValue:
+            _refuse(mask.name, mask.strategy, *_NO_SUCH)
+        for check in checks:
+            asked = Clause(f"SELECT 1 FROM ({one.sql}) AS {spelling.quoted('x')} WHERE NOT ({check})", one.values)
+            if _is_true(database, asked):
+                _refuse(mask.name, mask.strategy, "a CHECK of the table forbids it", "write another value, or leave it out")
+
+
+def _found(database: Database, clause: Clause) -> Sequence[Sequence[Any]]:
+    return database.within(lambda: database.rows(clause).fetchall())
+
+
+def _is_true(database: Database, clause: Clause) -> bool:
+    """Whether a query gives a row; not where it is about further columns, which are not there."""
+    try:
+        return bool(_found(database, clause))
+    except StoreDenied:
+        return False
 
 
 def _refuse(name: str, strategy: Strategy, why: str, do: str) -> None:
@@ -90,6 +128,8 @@ def _misfits(strategy: Strategy, fact: ColumnFacts) -> Iterator[tuple[str, str]]
     longest = strategy.length if isinstance(strategy, Hash) else len(str(strategy.value)) if isinstance(strategy, Constant) else 0
     if length is not None and longest > int(length[1]):
         yield f"it holds at most {length[1]} characters", "write a shorter one"
+    if isinstance(strategy, Constant) and isinstance(strategy.value, str) and fact.strict and not _fits(strategy.value, declared):
+        yield _NO_SUCH
     is_number = any(word in declared for word in _NUMBERS)
     text = not isinstance(strategy, Constant) or isinstance(strategy.value, str)
     if is_number and text:
@@ -98,6 +138,19 @@ def _misfits(strategy: Strategy, fact: ColumnFacts) -> Iterator[tuple[str, str]]
         yield "it holds only values of its type, and this makes another text", "write null, or a value of its type"
     elif isinstance(strategy, Constant) and isinstance(strategy.value, str) and fact.numeric and not _keeps(strategy.value):
         yield "a column of this type would keep it as another number", "write it as the database would"
+
+
+def _fits(text: str, declared: str) -> bool:
+    """Whether a text may be of a type that MariaDB does not compare a text with beforehand."""
+    if declared.startswith("ENUM("):
+        return f"'{text.upper()}'" in declared
+    if not declared.startswith(("DATE", "TIMESTAMP")):
+        return True
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _keeps(text: str) -> bool:

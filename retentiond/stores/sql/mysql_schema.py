@@ -37,6 +37,8 @@ SELECT f.FOR_NAME FROM information_schema.INNODB_SYS_FOREIGN f WHERE f.REF_NAME 
 _REFERS = """
 SELECT COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL"""
+_CHECKS = """
+SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s"""
 _TRIGGERS = "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s"
 _PARTITIONS = """
 SELECT PARTITION_NAME, PARTITION_DESCRIPTION LIKE '%%MAXVALUE%%', SUBPARTITION_NAME IS NOT NULL FROM information_schema.PARTITIONS
@@ -254,6 +256,10 @@ class MysqlSchema(ABC):
         return [(str(name), f"{self.source(table)} PARTITION ({MYSQL.quoted(name)})") for name, endless, deep in rows[:-1]
                 if not endless and not deep]  # fmt: skip
 
+    def checks(self, table: str) -> list[str]:
+        found = self._unless_denied(_CHECKS, self._at(table))
+        return [str(row[0]).replace("%", "%%") for row in found or ()]
+
     def column_facts(self, table: str) -> dict[str, ColumnFacts]:
         at = self._at(table)
         unique = {row[3] for row in self._all(_INDEXES, at) if row[1]}
@@ -268,7 +274,7 @@ class MysqlSchema(ABC):
                 unique=name in unique,
                 refers=fold(name) in refers,
                 numeric=False,
-                strict=kind.lower() not in _TEXTS,
+                strict=kind.lower() not in _TEXTS or kind.lower() == "enum",
             )
             for name, declared, kind, never_null, generated, _, _ in self._all(_COLUMNS, at)
         }

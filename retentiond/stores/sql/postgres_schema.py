@@ -73,6 +73,7 @@ WHERE one.relkind = 'r' AND pg_has_role(one.relowner, 'USAGE') AND pg_has_role(o
   AND NOT EXISTS (SELECT 1 FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = one.oid)
   AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = one.oid AND NOT t.tgisinternal)
 ORDER BY one.ends"""
+_CHECKS = "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE contype = 'c' AND conrelid = %s ORDER BY conname"
 _FOREIGN = """
 SELECT a.attname::text FROM pg_constraint f JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey)
 WHERE f.conrelid = %s AND f.contype = 'f'"""
@@ -219,6 +220,9 @@ class PostgresSchema(ABC):
         """Those that another one follows, beginning where they end: the last one is not among them."""
         found = [row[0].replace("%", "%%") for row in self._all(_PARTITIONS, [self._table(table).oid])]
         return [(name, f"{name} AS {self.label(table)}") for name in found]
+
+    def checks(self, table: str) -> list[str]:
+        return [row[0].replace("%", "%%") for row in self._all(_CHECKS, [self._table(table).oid])]
 
     def column_facts(self, table: str) -> dict[str, ColumnFacts]:
         oid = self._table(table).oid

@@ -141,6 +141,9 @@ class Sqlite:
     def drop_partition(self, table: str, partition: str, compare: Callable[[], None], agree: Callable[[], None]) -> None:
         raise StoreDenied("SQLite has no partitions")
 
+    def checks(self, table: str) -> Sequence[str]:
+        return ()
+
     def lag(self) -> float | None:
         return None
 
