@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from retentiond.app.house import House
+from retentiond.app.judging import rivals_of
 from retentiond.archive.sealing import require_library
 from retentiond.config.load import promise_findings, secret_findings
 from retentiond.core.policy import Category, Rule
@@ -79,6 +80,10 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
     except StoreDenied as error:
         raise (StoreDenied(error.what, why=error.why, do="; ".join(grants)) if grants else error) from None
     warnings += [f"the account may not carry this out: {grant}" for grant in grants]
+    for name, other in rivals_of(house, category.name, rule):
+        if other.store != rule.store:
+            what = f"the store {other.store} is the same place, where {name}/{other.name} may be about the same rows"
+            warnings.append(f"{what}: what both select stays")
     if rule.start.kind == "event" and (source := category.events[rule.start.name]).query:
         list(islice(house.answering(source.store).ask(source.query, []), 1))
     _look_elsewhere(house, rule, view)

@@ -18,6 +18,7 @@ from retentiond.core.registers import Hold, Reviewed
 from retentiond.core.request import Erased, ErasureRequest, Led
 from retentiond.core.versions import comparable, rules_from
 from retentiond.engine.pipeline import bench_for
+from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.ledger.clock import micros, moment
 
 FAR = datetime(9999, 12, 31, tzinfo=UTC)
@@ -39,10 +40,22 @@ def ready(
     """
     held = list(holds)
     bench = bench_for(category, rule, house.rulebook.zone, now, held)
-    bench.rivals = rivals(house.rulebook.categories.values(), category.name, rule)
+    bench.rivals = rivals_of(house, category.name, rule)
     if rule.cooling_off is not None:
         bench.cooling = _cooling(house, category, bench)
     return with_requests(house, with_reviews(house, bench), requests, led)
+
+
+def rivals_of(house: House, category: str, rule: Rule) -> list[tuple[str, Rule]]:
+    """The rules that may select an item of this one too, under whatever name their store goes."""
+
+    def is_same(store: str) -> bool:
+        try:
+            return house.view(store).place == house.view(rule.store).place
+        except (StoreUnavailable, StoreDenied):
+            return False  # nobody gets at it, so nothing goes from it by that name
+
+    return rivals(house.rulebook.categories.values(), category, rule, is_same)
 
 
 def with_requests(house: House, bench: Bench, requests: Sequence[ErasureRequest] | None = None, led: Led = NOTHING) -> Bench:

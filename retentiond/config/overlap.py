@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -53,19 +53,32 @@ def told_apart(categories: Mapping[str, Category]) -> dict[str, Category]:
     }
 
 
-def rivals(categories: Iterable[Category], category: str, rule: Rule) -> list[tuple[str, Rule]]:
+def rivals(
+    categories: Iterable[Category], category: str, rule: Rule, is_same: Callable[[str], bool] = lambda _store: False
+) -> list[tuple[str, Rule]]:
     """The rules, each with its category, of which only the store knows whether they select an item of this rule too.
 
-    Of a rulebook that was loaded: patterns have none, as what meets by its text was refused.
+    Of a rulebook that was loaded: patterns have none, as what meets by its text was refused. `is_same` says whether
+    another store is the same place; it is asked only about those with a rule on a table that may be this rule's.
     """
     if isinstance(rule.selection, PathSelection):
         return []
-    others = ((one.name, other) for one in categories for other in one.rules if other.store == rule.store)
+    others = [(one.name, other) for one in categories for other in one.rules if (one.name, other.name) != (category, rule.name)]
     return [
         (name, other)
         for name, other in others
-        if (name, other.name) != (category, rule.name) and _beside(rule.selection, other.selection) and not _agree(rule, other)
+        if _may_meet(rule.selection, other.selection)
+        and not _agree(rule, other)
+        and (other.store == rule.store or (isinstance(rule.selection, TableSelection) and is_same(other.store)))
     ]
+
+
+def _may_meet(one: Selection, other: Selection) -> bool:
+    """As `_beside`; a table without a schema may be one of any schema."""
+    if isinstance(one, TableSelection) and isinstance(other, TableSelection):
+        mine, theirs = one.table.lower(), other.table.lower()
+        return mine == theirs or f".{mine}" == theirs[-len(mine) - 1 :] or f".{theirs}" == mine[-len(theirs) - 1 :]
+    return _beside(one, other)
 
 
 def _apart(rule: Rule, told: Iterable[Rule]) -> Rule:

@@ -50,5 +50,5 @@ def _claimed(page: Page, asked: Sequence[int], bench: Bench, view: View, name: s
 def _its_condition(mine: Selection, other: Selection) -> Selection:
     """What the other rule selects, where items have the keys that this rule gives them."""
     if isinstance(mine, TableSelection) and isinstance(other, TableSelection):
-        return replace(mine, where=other.where)
+        return replace(mine, table=other.table, where=other.where)
     return other

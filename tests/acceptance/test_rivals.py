@@ -1,5 +1,7 @@
 """Two rules whose conditions meet in some item: neither of them decides, and whoever asks is told which rules they are."""
 
+import pytest
+
 from tests.acceptance.shop import NEW, OLD
 from tests.stores.letters import Maildir, letter
 
@@ -106,3 +108,32 @@ def test_two_conditions_on_one_folder_leave_alone_the_letters_that_fit_both(bare
     bare.category("post", LETTERS + LETTERS.replace("first", "second").replace("a@", "b@"))
     assert {mine, other} == set(bare.steps(bare.plan()))
     assert "post/first and post/second both select it" in bare.told("explain", "mail", both).out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("table", ["sales", "public.sales"])
+def test_two_names_for_one_database_are_one_place(bare, postgres, table):
+    """What a rule selects by one name, a rule by the other name selects too, and neither decides."""
+    more = f"  till2: {{type: sql, url: {postgres.url}, location: GB}}\n"
+    text = bare.config.read_text().replace('"sqlite:///till.db"', postgres.url).replace("audit:", f"{more}audit:")
+    bare.settings(text=text)
+    postgres.sql("CREATE TABLE sales (id INT PRIMARY KEY, customer TEXT, at TIMESTAMP)")
+    postgres.many("INSERT INTO sales VALUES (%s, 'x', %s)", [(n, OLD) for n in range(1, 10)])
+    other = rule("late", SECOND).replace("store: till", "store: till2").replace("table: sales", f"table: {table}")
+    bare.category("trade", rule("early", FIRST))
+    bare.category("tax", other)
+    assert "the store till2 is the same place, where tax/late may be about the same rows" in bare.told("check").out.replace(
+        "\n", " "
+    )
+    counts = {r["rule"]: (r["due"], r["undetermined"]) for r in bare.json("plan")["rules"]}
+    assert {"early": (4, 2), "late": (3, 2)} == counts
+    assert "trade/early and tax/late both select it" in bare.told("explain", "till", "sales/5").out.replace("\n", " ")
+
+
+def test_a_table_of_another_schema_is_another_table(bare, postgres):
+    bare.settings(text=bare.config.read_text().replace('"sqlite:///till.db"', postgres.url))
+    postgres.sql("CREATE SCHEMA old", "CREATE TABLE old.sales (id INT PRIMARY KEY, customer TEXT, at TIMESTAMP)")
+    postgres.sql("CREATE TABLE sales (id INT PRIMARY KEY, customer TEXT, at TIMESTAMP)")
+    postgres.many("INSERT INTO sales VALUES (%s, 'x', %s)", [(n, OLD) for n in range(1, 10)])
+    postgres.sql("INSERT INTO old.sales SELECT * FROM sales")
+    bare.category("trade", rule("early", FIRST) + rule("late", SECOND).replace("table: sales", "table: old.sales"))
+    assert {"early": (6, 0), "late": (5, 0)} == {r["rule"]: (r["due"], r["undetermined"]) for r in bare.json("plan")["rules"]}
