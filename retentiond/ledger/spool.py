@@ -1,4 +1,4 @@
-"""References of many steps and of their starts, kept on the disk until their intents commit together, so that the transaction is short."""
+"""What many intents of one act need, kept on the disk until they commit together, so that the transaction is short."""
 
 from __future__ import annotations
 
