@@ -151,7 +151,7 @@ class Found:
             got, at = cursor.fetchall(), layout.width - 2
         digests, version_at = [row[at] for row in got], layout.version_at
         if version_at is not None:
-            digests = [d if row[version_at] is None else row[version_at] for d, row in zip(digests, got, strict=True)]
+            digests = [d if row[version_at] is None else str(row[version_at]) for d, row in zip(digests, got, strict=True)]
         self.revisions += digests
         self.sizes += [row[at + 1] for row in got]
         self.rows += got
