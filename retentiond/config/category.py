@@ -165,7 +165,7 @@ def _rules(top: Reading[CategoryShape], bench: Bench) -> list[Rule]:
 
 def _late(rule: Rule, events: Mapping[str, EventSource], times: Schedule, part: Part) -> list[Problem]:
     """That a schedule comes too seldom for a rule's deletion period: an item may be overdue before it is looked at."""
-    if not rule.action.destroys or rule.generations or rule.forbid:
+    if not rule.action.destroys or rule.generations or rule.forbid or rule.deletion.forever:
         return []
     floors = [rule.retention]
     if rule.minimum:

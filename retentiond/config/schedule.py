@@ -123,9 +123,15 @@ def _civil(schedule: Schedule) -> tuple[list[time], Callable[[date], bool]]:
     return times, lambda day: day.month in months and day.day in month_days and day.weekday() in weekdays
 
 
-@lru_cache(maxsize=256)
-def cron(text: str) -> Schedule:
+def cron(value: object) -> Schedule:
     """The schedule of five cron fields: minute, hour, day of the month, month, weekday by name."""
+    if not isinstance(value, str):
+        raise Unreadable("this is no cron line", "it is a text of five fields", 'write for example "0 2 * * mon"')
+    return _cron(value)
+
+
+@lru_cache(maxsize=256)
+def _cron(text: str) -> Schedule:
     fields = text.lower().split()
     if len(fields) != 5:
         why = "cron has five fields: minute, hour, day of the month, month, weekday"

@@ -44,7 +44,8 @@ class Unreadable(ValueError):
 def period(value: object) -> Period:
     """The period that some words mean; `Unreadable` for anything else."""
     if not isinstance(value, str):
-        raise Unreadable("a period is written in words", "a number alone has no unit", _EXAMPLES)
+        why = "a number alone has no unit" if isinstance(value, int) else "it is one text"
+        raise Unreadable("a period is written in words", why, _EXAMPLES)
     folded = " ".join(value.split())
     if folded.lower() in ("immediately", "forever"):
         return IMMEDIATELY if folded.lower() == "immediately" else FOREVER

@@ -63,6 +63,8 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "time of day": (C, "every 15 minutes", "daily at 25:00"),
     "day of the week": (C, "every 15 minutes", "weekly on sunnday at 03:00"),
     "cron by number": (C, "every 15 minutes", '{cron: "0 2 * * 0"}'),
+    "cron that is a number": (C, "every 15 minutes", "{cron: 5}"),
+    "cron that is a list": (C, "every 15 minutes", "{cron: [0, 2]}"),
     "cron of six": (C, "every 15 minutes", '{cron: "0 0 2 * * mon"}'),
     "cron that never comes": (C, "every 15 minutes", '{cron: "0 2 30 feb *"}'),
     # periods
@@ -71,6 +73,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "negative ISO": (C, "retention_period: 3 months", "retention_period: -P3M"),
     "fraction": (C, "retention_period: 3 months", "retention_period: 1.5 months"),
     "dangling T": (C, "retention_period: 3 months", "retention_period: P3MT"),
+    "period in a list": (C, "retention_period: 3 months", "retention_period: [3 months]"),
     "no unit": (C, "retention_period: 3 months", "retention_period: 3"),
     "unknown unit": (C, "retention_period: 3 months", "retention_period: 3 monts"),
     "beyond sense": (C, "retention_period: 3 months", "retention_period: 9999 years"),

@@ -284,6 +284,12 @@ def test_a_schedule_that_cannot_keep_the_promise_is_told(company, schedule, warn
     assert expected == told(company.load().warnings)
 
 
+def test_no_schedule_is_too_seldom_for_what_is_kept_for_ever(company):
+    company.edit(CATEGORY, "every 15 minutes", "weekly on sunday at 03:00")
+    company.edit(CATEGORY, "retention_period: immediately", "retention_period: forever")
+    assert [] == company.load().warnings
+
+
 def test_a_deletion_period_that_is_too_short_for_some_starts_is_told(company):
     company.edit(CATEGORY, "deletion_period: 4 months", "deletion_period: 90 days")
     assert [f"{CATEGORY}:34:5: the deletion period can be below the retention period"] == told(company.load().warnings)
