@@ -81,3 +81,25 @@ def test_an_unknown_kind_is_refused_with_a_suggestion():
         store_type("file")
     with pytest.raises(ConfigurationError, match="installed are"):
         store_type("zzzzzz")
+
+
+OPTIONS = {
+    "files": {"path": "/x", "quiet": "10 minutes"},
+    "mail": {"path": "/m", "format": "maildir", "host": "h", "port": 993, "user": "u", "tls": "starttls", "ca": "/c",
+             "folders": ["a"]},
+    "s3": {"bucket": "bbb", "prefix": "in/", "region": "eu-west-2", "endpoint": "https://s",
+           "profile": "x", "owner": "1", "content_md5": True, "conditional_deletes": True, "inventory": {"prefix": "x/"}},
+    "sftp": {"host": "h", "port": 22, "user": "u", "path": "/x", "host_key": "ssh-ed25519 AAAA", "known_hosts": "/k",
+             "timeout": "1 s"},
+    "sql": {"url": "postgresql+psycopg://u@h:5432/d", "lock_timeout": "5 s", "statement_timeout": "30 s",
+            "replicas": {"urls": ["postgresql+psycopg://u@s/d"], "lag": "5 s"}},
+}  # fmt: skip
+NONSENSE = (5, -1, 10**30, True, None, "", "ü", "{a", "https://[x", "a\0b", [], [1], [[]], {}, {"a": 1})
+
+
+@pytest.mark.parametrize(("name", "option"), [(name, option) for name, options in OPTIONS.items() for option in options])
+def test_an_option_that_is_nonsense_is_answered_and_never_a_fault(name, option):
+    type_ = store_type(name)
+    answers = [list(type_.problems(OPTIONS[name] | {option: value})) for value in NONSENSE]
+    assert any(option in {key for key, _ in answer} for answer in answers)
+    assert all(what for answer in answers for _, what in answer)

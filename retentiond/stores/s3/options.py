@@ -63,7 +63,7 @@ def problems_of(options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     if "profile" in options and "access_key" in options:
         yield "profile", "does not go with access_key: which of the two would hold?"
     for option in ("content_md5", "conditional_deletes"):
-        if option in options and options[option] not in _SWITCHES:
+        if option in options and (not isinstance(options[option], str | bool) or options[option] not in _SWITCHES):
             yield option, "is answered with yes or no"
     if "inventory" in options:
         yield from _problems_of_the_inventory(options["inventory"])
