@@ -9,11 +9,11 @@ from itertools import islice
 from retentiond.app.house import House
 from retentiond.app.judging import rivals_of
 from retentiond.archive.sealing import require_library
-from retentiond.config.load import promise_findings, secret_findings
+from retentiond.config.load import promise_findings, secret_findings, secrets_of_stores
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Granted, Proving, View
-from retentiond.errors import Problem, RetentiondError, StoreDenied, StoreUnavailable
+from retentiond.errors import ConfigurationError, Problem, RetentiondError, StoreDenied, StoreUnavailable
 
 _SAMPLES = 5
 
@@ -42,7 +42,12 @@ class RuleChecked:
 
 
 def check(house: House, *, offline: bool, probe: bool = False) -> Checked:
-    """Everything that can be known without changing anything; `offline` opens no store, `probe` lets them write a scratch."""
+    """Everything that can be known without changing anything; `offline` opens no store, `probe` lets them write a scratch.
+
+    `ConfigurationError` has every secret that a store would need to be opened and that is not there.
+    """
+    if not offline and (unset := secrets_of_stores(house.loaded, house.settings.stores)):
+        raise ConfigurationError(unset)
     checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded), *secret_findings(house.loaded)])
     for category in house.rulebook.categories.values():
         for rule in category.rules:

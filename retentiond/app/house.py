@@ -12,14 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from retentiond.config.load import Loaded, load
+from retentiond.config.load import Loaded, load, secret_of_state, secrets_of_stores
 from retentiond.config.secrets import Secret
 from retentiond.core.canonical import digest
 from retentiond.core.policy import Category, Rulebook
 from retentiond.core.reference import References, of_word
 from retentiond.core.registers import Registers
 from retentiond.engine.ports import Answering, Store, StoreType, View
-from retentiond.errors import StateUnavailable, StoreDenied, UsageError
+from retentiond.errors import ConfigurationError, Problem, StateUnavailable, StoreDenied, UsageError
 from retentiond.ledger.clock import Reading
 from retentiond.stores.plugin import store_type, store_types
 
@@ -59,6 +59,12 @@ def read_clock() -> Reading:
         uptime=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
         boot=told.replace("-", ""),
     )
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    """`ConfigurationError` with their places, where there are any."""
+    if problems:
+        raise ConfigurationError(problems)
 
 
 class Installed(Mapping[str, StoreType]):
@@ -108,11 +114,11 @@ class House:
         state = self.settings.state
         return StateDirectory(Path(state.directory), self._database(state), Path(self.settings.audit.reference_keys))
 
-    @staticmethod
-    def _database(state: State) -> Database:
+    def _database(self, state: State) -> Database:
         if state.file is None:
             from retentiond.ledger.postgres import Postgres
 
+            _refuse(secret_of_state(self.loaded))
             return Postgres(state.database, state.password.reveal if state.password else None)
         from retentiond.ledger.database import Sqlite
 
@@ -320,12 +326,14 @@ class House:
 
     def open_view(self, name: str) -> View:
         """A handle of its own for looking, for the calling thread, which closes it."""
+        _refuse(secrets_of_stores(self.loaded, [name]))
         view = self._type(name).look(self.rulebook.stores[name].options)
         self._agree(name, view)
         return view
 
     def open_store(self, name: str) -> Store:
         """A handle of its own for disposal, for the calling thread, which closes it."""
+        _refuse(secrets_of_stores(self.loaded, [name]))
         store = self._type(name).act(self.rulebook.stores[name].options)
         self._agree(name, store)
         return store

@@ -175,13 +175,26 @@ def _folded(text: str) -> str:
     return " ".join(text.split())
 
 
-def secret_findings(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> list[Problem]:
-    """Secrets that are unset, empty or unreadable now. Their values are read and let go."""
+def secrets_of_stores(loaded: Loaded, names: Iterable[str], environ: Mapping[str, str] = os.environ) -> list[Problem]:
+    """Secrets of these stores that are unset, empty or unreadable now. Their values are read and let go."""
     found: list[Problem] = []
-    stores = loaded.settings_part.at("stores")
-    for name, store in loaded.settings.stores.items():
-        for option, value in store.options.items():
-            found += _unset(value, stores.at(name).at(option), environ)
+    for name in names:
+        part = loaded.settings_part.at("stores").at(name)
+        for option, value in loaded.settings.stores[name].options.items():
+            found += _unset(value, part.at(option), environ)
+    return found
+
+
+def secret_of_state(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> list[Problem]:
+    """The same of the state's own database."""
+    password = loaded.settings.state.password
+    return _unset(password, loaded.settings_part.at("state").at("password"), environ) if password else []
+
+
+def secret_findings(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> list[Problem]:
+    """The same of all stores, of the state, of everybody who is told, and of the audit trail."""
+    found = secrets_of_stores(loaded, loaded.settings.stores, environ)
+    found += secret_of_state(loaded, environ)
     for address in loaded.settings.notify:
         found += _unset(dict(address.options), loaded.settings_part.at("notify").at(address.number - 1), environ)
     audit = loaded.settings_part.at("audit")

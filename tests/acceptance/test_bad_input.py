@@ -319,6 +319,10 @@ def test_an_unset_secret_is_named_and_never_shown(busy, monkeypatch):
     monkeypatch.delenv("TILL_PASSWORD")
     told = busy.told("--json", "check", "--offline", code=None)
     assert "TILL_PASSWORD" in told.out
+    for command in (["check"], ["plan"], ["explain", "till", "sales/1"]):
+        (error,) = busy.json(*command, code=2)["errors"]
+        assert ("retentiond.yaml", "the secret {env: TILL_PASSWORD} is not there") == (error["file"], error["what"])
+        assert busy.config.read_text().splitlines()[error["line"] - 1][error["column"] - 1 :].startswith("{env: TILL_PASSWORD}")
     busy.settings(text=busy.config.read_text().replace("{env: TILL_PASSWORD}", "hunter2"))
     told = busy.told("--json", "check", "--offline", code=2)
     assert "hunter2" not in told.out + told.err
