@@ -68,16 +68,23 @@ def _refuse(problems: Sequence[Problem]) -> None:
 
 
 class Installed(Mapping[str, StoreType]):
-    """The installed kinds of store, each loaded when it is asked for."""
+    """The installed kinds of store, looked for once, each loaded when it is asked for."""
+
+    @cached_property
+    def _found(self) -> Mapping[str, Callable[[], StoreType]]:
+        return store_types()
 
     def __getitem__(self, name: str) -> StoreType:
-        return store_types()[name]()
+        return self._found[name]()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(store_types())
+        return iter(self._found)
 
     def __len__(self) -> int:
-        return len(store_types())
+        return len(self._found)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
 
 
 class House:
