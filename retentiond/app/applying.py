@@ -16,6 +16,7 @@ from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import with_requests, with_reviews
 from retentiond.app.letting_go import Vaults, letting_go
+from retentiond.app.linking import Members
 from retentiond.app.recovery import recover
 from retentiond.app.requiring import acted_on
 from retentiond.app.trail import publish
@@ -28,7 +29,7 @@ from retentiond.core.registers import Hold, Registers
 from retentiond.engine.codec import Step
 from retentiond.engine.executor import Executor
 from retentiond.engine.lanes import scan
-from retentiond.engine.linked import Member, Sets
+from retentiond.engine.linked import Sets
 from retentiond.engine.pipeline import bench_for, scope_for, together
 from retentiond.engine.ports import PAGE, Batch, Paced, Partitioned, Stop, Store, Stretch, View
 from retentiond.engine.setwise import SecondLook, Together
@@ -363,18 +364,17 @@ class _Works:
 
 def _sets(house: House, plan: PlanFile) -> dict[str, Sets]:
     """The sets of each category that has some, with all that the plan has of them."""
-    found: dict[str, dict[int, list[Member]]] = {}
-    for block in plan.blocks(PAGE) if plan.header.sets else ():
-        for s in block:
-            if s.set is not None and s.parent is None:
-                found.setdefault(s.category, {}).setdefault(s.set, []).append(Member(s.rule, s.key, s.revision, s.request))
+    found: dict[str, Members] = {}
+    for place, s in plan.sets() if plan.header.sets else ():
+        if s.set is not None and s.parent is None:
+            found.setdefault(s.category, Members(plan)).add(s.set, place)
 
     def ready(category: str, rule: str, holds: Sequence[Hold]) -> Bench:
         book = house.rulebook
         named = next(r for r in book.categories[category].rules if r.name == rule)
         return bench_for(book.categories[category], named, book.zone, house.now, holds)
 
-    return {category: Sets(category, members, ready) for category, members in found.items()}
+    return {category: Sets(category, members.of, ready) for category, members in found.items()}
 
 
 def bench_of(house: House, category: str, rule: str) -> Bench:

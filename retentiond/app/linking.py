@@ -6,6 +6,8 @@ by the values of the link; then each set has one verdict, and the rules are plan
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -18,8 +20,38 @@ from retentiond.core.ladder import Judgement
 from retentiond.core.linked import Linked, Linking
 from retentiond.core.policy import Category, Rule
 from retentiond.core.request import ErasureRequest, Led
+from retentiond.engine.linked import Member
 from retentiond.engine.pipeline import scope_for, survey, with_events
 from retentiond.errors import StoreDenied, StoreUnavailable
+from retentiond.ledger.plans import PlanFile
+
+
+class Members:
+    """The items of sets that a plan has: where their lines begin, some twenty bytes for each. They are read on need."""
+
+    def __init__(self, plan: PlanFile) -> None:
+        self._plan, self._numbers, self._places, self._order = plan, array("q"), array("q"), array("I")
+
+    def add(self, number: int, place: int) -> None:
+        """One more item of a set."""
+        self._numbers.append(number)
+        self._places.append(place)
+
+    def of(self, numbers: Sequence[int]) -> Iterator[tuple[int, Member]]:
+        """The items of these sets, each with the number of its set."""
+        if len(self._order) != len(self._numbers):
+            self._order = array("I", sorted(range(len(self._numbers)), key=self._numbers.__getitem__))
+        found: list[tuple[int, int]] = []
+        for number in numbers:
+            at = bisect_left(self._order, number, key=self._numbers.__getitem__)
+            while at < len(self._order) and self._numbers[self._order[at]] == number:
+                found.append((self._places[self._order[at]], number))
+                at += 1
+        found.sort()
+        steps = self._plan.at(place for place, _ in found)
+        for (_, number), s in zip(found, steps, strict=True):
+            yield number, Member(s.rule, s.key, s.revision, s.request)
+
 
 Looking = Callable[[Rule], Iterator[Judgement]]
 """Looks at all of a rule, as its plan will."""

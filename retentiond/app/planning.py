@@ -182,7 +182,7 @@ class _Planner:
         if self.back is not None:
             pages = (self.back(judged, bench) for judged in pages)
         following = Following(bench, partial(self._item, bench))
-        surveyed = draft(following.watch(pages), bench, writer, stays=self.stays)
+        surveyed = draft(following.watch(_met(pages, bench)), bench, writer, stays=self.stays)
         self._follow(bench, following)
         return surveyed
 
@@ -197,7 +197,7 @@ class _Planner:
 
         following = Following(bench, partial(self._item, bench))
         pages = survey_person(view, scope, bench, self.events, more)
-        surveyed = draft(following.watch(pages), bench, writer, stays=self.stays)
+        surveyed = draft(following.watch(_met(pages, bench)), bench, writer, stays=self.stays)
         surveyed.counts.scanned, surveyed.counts.violations = scanned, 0
         self._follow(bench, following)
         return surveyed
@@ -315,6 +315,14 @@ def make_plan(
     if not planner.forecast:
         planner.remember()
     return Planned(header, planner.counts, planner.warnings, planner.unseen, planner.changes, planner.followed, planner.linked)
+
+
+def _met(judgements: Iterable[Judgement], bench: Bench) -> Iterator[Judgement]:
+    """The same judgements; the sets of the bench see their items come past."""
+    for judged in judgements:
+        if bench.linked is not None:
+            bench.linked.meet(bench.rule.name, judged.page, bench.rule.link)
+        yield judged
 
 
 def _goes_last(rule: Rule) -> tuple[bool, bool]:

@@ -6,12 +6,15 @@ Rules with the same `link` name by it the field that joins their items. A set ha
     partial    all that is there is due, but a rule has nothing of it (any more): what is there goes
     blocked    something of it stays, for whatever reason: so all of it stays
 
-An item whose field has no value belongs to no set, and is judged by itself.
+An item whose field has no value belongs to no set, and is judged by itself. Values are kept as hashes of eight bytes, in sorted
+columns: where two sets had the same one, they would have one verdict, and in doubt stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,77 +22,137 @@ from retentiond.core.item import Page
 
 State = Literal["complete", "partial", "blocked"]
 UNSEEN = "a store of its set could not be looked at"
+OTHERS = "another item of it stays"
+"""Why a set stays whose reason is one too many."""
 _SHOWN = 20
+_REASONS = 10_000
+"""So many different reasons are told apart."""
 
 
-@dataclass(frozen=True, slots=True)
+def _hashes(values: Iterable[int] = ()) -> array[int]:
+    return array("q", values)
+
+
+def _position(hashes: array[int], value: int) -> int | None:
+    """Where a hash stands in a sorted column."""
+    i = bisect_left(hashes, value)
+    return i if i < len(hashes) and hashes[i] == value else None
+
+
+@dataclass(slots=True)
 class Orphans:
-    """Items of a rule of whose set some other rule has nothing: how many sets, and the keys of the first few."""
+    """Items of a rule of whose set some other rule has nothing: how many sets, and the keys of some, once they were met."""
 
     rule: str
     without: str
     count: int
-    keys: Sequence[str]
+    wanted: frozenset[int] = frozenset()
+    found: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[str]:
+        """The key of one item of each set that is shown."""
+        return sorted(self.found.values())
 
 
 @dataclass(slots=True)
 class Linked:
-    """The sets of one category. `blocked` has why each blocked set stays, `numbers` names those that may go, by their values."""
+    """The sets of one category: those of which an item is due, as sorted hashes, and why each stays (0: it may go)."""
 
-    blocked: Mapping[int, str] = field(default_factory=dict)
-    numbers: Mapping[int, int] = field(default_factory=dict)
+    due: array[int] = field(default_factory=_hashes)
+    why: array[int] = field(default_factory=lambda: array("I"))
+    words: Sequence[str] = ()
     states: Mapping[State, int] = field(default_factory=dict)
     orphans: Sequence[Orphans] = ()
 
     def reasons(self, page: Page, link: str) -> dict[int, str]:
         """The positions of a page whose set is blocked, each with why."""
-        values = page.facts[link] if len(page) and self.blocked else ()
-        found = ((i, self.blocked.get(hash(value))) for i, value in enumerate(values) if value is not None)
-        return {i: f"its set stays together: {why}" for i, why in found if why is not None}
+        found: dict[int, str] = {}
+        for i, value in enumerate(page.facts[link] if len(page) and self.words else ()):
+            at = _position(self.due, hash(value)) if value is not None else None
+            if at is not None and self.why[at]:
+                found[i] = f"its set stays together: {self.words[self.why[at] - 1]}"
+        return found
 
     def number(self, value: str | None) -> int | None:
         """The number of the set that an item with this value goes with."""
-        return self.numbers.get(hash(value)) if value is not None else None
+        at = _position(self.due, hash(value)) if value is not None else None
+        return at if at is not None and not self.why[at] else None
+
+    def meet(self, rule: str, page: Page, link: str) -> None:
+        """Notes the keys of orphans that are to be shown, as their pages come past."""
+        for orphans in self.orphans:
+            if orphans.rule != rule or len(orphans.found) == len(orphans.wanted):
+                continue
+            for i, value in enumerate(page.facts[link] if len(page) else ()):
+                if value is not None and hash(value) in orphans.wanted:
+                    known = orphans.found.get(hash(value), page.keys[i])
+                    orphans.found[hash(value)] = min(known, page.keys[i])
 
 
 @dataclass(slots=True)
 class Linking:
-    """Gathers the sets of one category, rule by rule; about 150 bytes for each item."""
+    """Gathers the sets of one category, rule by rule; some 20 bytes for each item, and as much again while it judges."""
 
-    there: dict[str, dict[int, str]] = field(default_factory=dict)
-    due: set[int] = field(default_factory=set)
-    stays: dict[int, str] = field(default_factory=dict)
+    there: dict[str, array[int]] = field(default_factory=dict)
+    due: array[int] = field(default_factory=_hashes)
+    stays: array[int] = field(default_factory=_hashes)
+    why: array[int] = field(default_factory=lambda: array("I"))
+    words: dict[str, int] = field(default_factory=dict)
 
     def take(self, rule: str, page: Page, link: str, due: Sequence[int], stays: Mapping[int, str]) -> None:
         """What one page of a rule shows: which positions are due, and why others stay."""
-        there = self.there.setdefault(rule, {})
         values = page.facts[link] if len(page) else ()
-        for i, value in enumerate(values):
-            if value is not None and i not in page.done:
-                there[hash(value)] = min(there.get(hash(value), page.keys[i]), page.keys[i])
-        self.due.update(hash(value) for i in due if (value := values[i]) is not None)
+        there = (hash(value) for i, value in enumerate(values) if value is not None and i not in page.done)
+        self.there.setdefault(rule, _hashes()).extend(there)
+        self.due.extend(hash(value) for i in due if (value := values[i]) is not None)
         for i, why in stays.items():
             value = values[i]
             if value is not None and i not in page.done:
-                self.stays.setdefault(hash(value), f"{rule}: {why}")
+                self.stays.append(hash(value))
+                self.why.append(self._code(f"{rule}: {why}"))
 
     def judged(self, rules: Sequence[str], *, unseen: bool) -> Linked:
         """The verdicts; where a store was not seen, no set may go."""
-        for rule in rules:
-            self.there.setdefault(rule, {})
+        due = _sorted(self.due)
         if unseen:
-            return Linked(dict.fromkeys(self.due, UNSEEN), {}, {"complete": 0, "partial": 0, "blocked": len(self.due)})
-        blocked = {value: self.stays[value] for value in self.due if value in self.stays}
-        going = sorted(self.due - blocked.keys())
-        whole = sum(all(value in there for there in self.there.values()) for value in going)
-        states: dict[State, int] = {"complete": whole, "partial": len(going) - whole, "blocked": len(blocked)}
-        return Linked(blocked, {value: n for n, value in enumerate(going)}, states, self._orphans())
+            return Linked(due, array("I", [1]) * len(due), [UNSEEN], {"complete": 0, "partial": 0, "blocked": len(due)})
+        why = array("I", [0]) * len(due)
+        for value, code in zip(self.stays, self.why, strict=True):
+            at = _position(due, value)
+            if at is not None and not why[at]:
+                why[at] = code
+        there = {rule: _sorted(self.there.get(rule, _hashes())) for rule in rules}
+        blocked = sum(map(bool, why))
+        whole = sum(
+            not why[at] and all(_position(each, due[at]) is not None for each in there.values()) for at in range(len(due))
+        )
+        states: dict[State, int] = {"complete": whole, "partial": len(due) - blocked - whole, "blocked": blocked}
+        return Linked(due, why, [*self.words], states, list(_orphans(there)))
 
-    def _orphans(self) -> list[Orphans]:
-        found = []
-        for rule, mine in self.there.items():
-            for other, theirs in self.there.items():
-                alone = [value for value in mine if value not in theirs] if other != rule else []
-                if alone:
-                    found.append(Orphans(rule, other, len(alone), sorted(mine[value] for value in alone[:_SHOWN])))
-        return found
+    def _code(self, words: str) -> int:
+        if words not in self.words and len(self.words) >= _REASONS:
+            words = OTHERS
+        return self.words.setdefault(words, len(self.words) + 1)
+
+
+def _sorted(hashes: array[int]) -> array[int]:
+    """The same in order, each once."""
+    found, last = _hashes(), None
+    for value in sorted(hashes):
+        if value != last:
+            found.append(value)
+        last = value
+    return found
+
+
+def _orphans(there: Mapping[str, array[int]]) -> Iterator[Orphans]:
+    for rule, mine in there.items():
+        for other, theirs in there.items():
+            count, wanted = 0, set[int]()
+            for value in mine if other != rule else ():
+                if _position(theirs, value) is None:
+                    count += 1
+                    wanted |= {value} if count <= _SHOWN else set()
+            if count:
+                yield Orphans(rule, other, count, frozenset(wanted))

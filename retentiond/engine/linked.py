@@ -8,7 +8,7 @@ what it is the index of. What is spared so has the code `set`, and the next plan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from retentiond.core.ladder import Bench
@@ -34,12 +34,16 @@ class Member:
     request: int | None
 
 
+MembersOf = Callable[[Sequence[int]], Iterable[tuple[int, Member]]]
+"""The items that the plan has of some sets, each with the number of its set."""
+
+
 @dataclass(slots=True)
 class Sets:
     """The sets of one category in one run. `stopped` are those of which something stayed."""
 
     category: str
-    members: Mapping[int, Sequence[Member]]
+    members_of: MembersOf
     bench_of: BenchOf
     stopped: set[int] = field(default_factory=set)
 
@@ -57,10 +61,9 @@ class Sets:
         """Looks at the items of other rules in the sets of a batch that have not been begun; stops the sets that may not go."""
         wanted = [n for n in dict.fromkeys(numbers) if n is not None and n not in self.stopped]
         by_rule: dict[str, list[tuple[int, Member]]] = {}
-        for number in wanted:
-            for member in self.members.get(number, ()):
-                if member.rule != rule:
-                    by_rule.setdefault(member.rule, []).append((number, member))
+        for number, member in self.members_of(wanted):
+            if member.rule != rule:
+                by_rule.setdefault(member.rule, []).append((number, member))
         for other, members in by_rule.items():
             bench = self.bench_of(self.category, other, holds)
             try:

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -155,6 +155,21 @@ class PlanFile:
                 yield steps(block)
             except SealBroken as error:
                 raise _altered() from error
+
+    def sets(self) -> Iterator[tuple[int, Step]]:
+        """Each step of a set of items, with where its line begins."""
+        place = self._start
+        for block in self._text(1, 1):
+            if b'"set":' in block:
+                yield from ((place, step) for step in steps(block))
+            place += len(block)
+
+    def at(self, places: Iterable[int]) -> Iterator[Step]:
+        """The steps whose lines begin at these places."""
+        with open(self.path, "rb") as file:
+            for place in places:
+                file.seek(place)
+                yield from steps(file.readline())
 
     def full(self, size: int) -> Iterator[list[StepLine]]:
         """The steps with everything they say."""
