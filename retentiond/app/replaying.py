@@ -8,7 +8,7 @@ Whatever is back is judged by the rules, holds and minimums of today: a replay n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,9 +17,10 @@ from retentiond.app.house import House
 from retentiond.app.judging import standing_requests
 from retentiond.app.planning import Planned, Progress, make_plan, silent
 from retentiond.core.ladder import Bench, Judgement
-from retentiond.core.reference import NO_START, SIZE, START_SIZE
+from retentiond.core.reference import NO_START, SIZE, START_SIZE, References
 from retentiond.errors import UsageError
 from retentiond.ledger.clock import micros
+from retentiond.ledger.journal import Disposal
 
 Went = tuple[datetime, bytes]
 """When an item went last, and by what its starts are known again, one after the other; zeros for one that nobody kept."""
@@ -31,7 +32,7 @@ Gone = Mapping[tuple[str, str, str], Mapping[int, Mapping[bytes, Went]]]
 class Back:
     """Tells what is back of what went since an instant; `newcomers` lie under the key of something that went."""
 
-    house: House
+    references: Callable[[int], Callable[[str, str], References]]
     gone: Gone
     found: int = field(default=0)
     newcomers: int = field(default=0)
@@ -48,19 +49,17 @@ class Back:
         return replace(judged, due=due, due_at=due_at, groups=groups, families=families, overdue=overdue, kept_by={}, staying=())
 
     def _positions(self, judged: Judgement, bench: Bench) -> set[int]:
-        page, found = judged.page, {*judged.meant.erased}
+        page, found, others = judged.page, {*judged.meant.erased}, set[int]()
         names = bench.category, bench.rule.name, bench.rule.store
         for year, gone in self.gone.get(names, {}).items():
-            references = self.house.references(year)(bench.category, bench.rule.store)
+            references = self.references(year)(bench.category, bench.rule.store)
             for i, key in enumerate(page.keys):
                 reference = references.of(key)
-                went = gone.get(reference) if i not in page.done and i not in found else None
-                if went is None:
-                    continue
-                if _is_back(bench, page.starts[i], references.starts(reference, [page.starts[i]]), went):
-                    found.add(i)
-                else:
-                    self.newcomers += 1
+                went = gone.get(reference) if i not in page.done else None
+                if went is not None:
+                    is_back = _is_back(bench, page.starts[i], references.starts(reference, [page.starts[i]]), went)
+                    (found if is_back else others).add(i)
+        self.newcomers += len(others - found)
         return found
 
 
@@ -84,19 +83,18 @@ def replay(house: House, since: datetime, progress: Progress = silent) -> tuple[
     house.require_state()
     if since > house.now:
         raise UsageError("--since lies in the future", do="name the time as of which the store was restored")
-    back = Back(house, _gone(house, micros(since)))
+    known = (one for one in house.runs.disposed_since(micros(since)) if house.reference_keys.existing(one.year) is not None)
+    back = Back(house.references, gone_by(known))
     whom = [replace(request, reach="back") for request in standing_requests(house)]
     planned = make_plan(house, whom=whom, back=back.of, stays=True, progress=progress)
     house.requests.replayed(planned.name, micros(since), len(whom), planned.header.total)
     return planned, back
 
 
-def _gone(house: House, since: int) -> Gone:
-    """What went since an instant by the rules, and by no erasure request: these are known by the person."""
+def gone_by(disposals: Iterable[Disposal]) -> Gone:
+    """What went by these batches, which were of rules: what went by an erasure request is known by the person."""
     found: dict[tuple[str, str, str], dict[int, dict[bytes, Went]]] = {}
-    for one in house.runs.disposed_since(since):
-        if house.reference_keys.existing(one.year) is None:
-            continue
+    for one in disposals:
         at = datetime.fromtimestamp(one.body["time"] / 1_000_000, UTC)
         gone = found.setdefault((one.category, one.rule, one.store), {}).setdefault(one.year, {})
         for reference, start in _went(one.refs, one.starts, one.body):

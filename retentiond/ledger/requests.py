@@ -69,13 +69,14 @@ class RequestRegister:
         self._ledger = ledger
 
     def receive(
-        self, name: str, reason: str, by: str, whom: ErasureRequest, until: int, word: Word, copies: Holding
+        self, name: str, reason: str, by: str, whom: ErasureRequest, until: int, word: Word, copies: Holding | None = None
     ) -> ErasureRequest:
         """Writes a request down; the same request again is the one that is there.
 
         `whom` has its year and its identifiers, `copies` hold what is about the person, as far as is known now. `UsageError`
         where the name was used for other identifiers.
         """
+        copies = copies or Holding()
         with self._ledger.transaction() as change:
             row = change.connection.execute(sa.select(schema.request).where(schema.request.c.name == name)).one_or_none()
             if row is not None:
