@@ -52,7 +52,7 @@ def place(
     from retentiond.app.telling import place_hold
     from retentiond.app.trail import publish
 
-    words = [line.strip() for line in listed or () if line.strip() and not line.startswith("#")]
+    words = _words(listed) if listed is not None else []
     if listed is not None and not words:
         raise UsageError(
             "the file of --from names nobody", why="a hold without its subjects would be a wider one", do="one K=V a line"
@@ -67,6 +67,14 @@ def place(
         answer(_placed_json(placed, dry_run=dry_run))
     else:
         _tell(placed, dry_run=dry_run)
+
+
+def _words(listed: IO[str]) -> list[str]:
+    """The lines of `--from` that say something."""
+    try:
+        return [line.strip() for line in listed if line.strip() and not line.startswith("#")]
+    except UnicodeDecodeError:
+        raise UsageError("the file of --from is not UTF-8", do="save it as UTF-8, one K=V a line") from None
 
 
 def _date(text: str | None) -> str | None:

@@ -279,7 +279,7 @@ def test_subjects_come_from_a_file_and_an_empty_one_is_refused(busy, tmp_path):
     assert value["hold"]["subjects"] == {"customer": ["4", "2"], "email": ["c3@example.org"]}
     busy.told("apply", busy.plan())
     assert busy.ids() & {*range(11)} == {2, 3, 4}
-    for text in ("# nobody\n", "customer\n"):
-        names.write_text(text)
+    for text in (b"# nobody\n", b"customer\n", b"customer=\xff\n"):
+        names.write_bytes(text)
         place(busy, "H2", "--from", str(names), code=2)
     assert len(busy.json("hold", "list")["holds"]) == 1
