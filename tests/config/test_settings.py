@@ -3,6 +3,7 @@
 import pytest
 
 from retentiond.config.places import absolute_url, inside
+from retentiond.stores.s3 import S3Type
 
 FILE = "retentiond.yaml"
 UPLOADS = "path: srv/uploads"
@@ -143,3 +144,17 @@ def test_the_path_of_a_plugins_store_is_its_own(company):
     company.edit(FILE, "type: files, path: srv/uploads", "type: cloud, bucket: srv/uploads")
     company.edit("policies.d/support.yaml", "recipients: []", "recipients: [couriers]")
     assert company.load().settings.stores["uploads"].options == {"bucket": "srv/uploads"}
+
+
+def test_where_a_bucket_is_has_to_be_where_its_store_says(company):
+    """The region tells the country; a server of one's own may be anywhere."""
+    company.types = {**company.types, "s3": S3Type()}
+    company.edit("retentiond.yaml", "{type: files, path: srv/uploads,", "{type: s3, bucket: acme-calls, region: eu-west-1,")
+    company.edit("policies.d/support.yaml", "immediately", "1 month")
+    assert company.problems() == []
+    company.edit("retentiond.yaml", "region: eu-west-1", "region: eu-west-2")
+    (problem,) = company.problems()
+    assert (problem.file.rpartition("/")[2], problem.line) == ("retentiond.yaml", 6)
+    assert "its options put it in GB" in problem.why
+    company.edit("retentiond.yaml", "region: eu-west-2", "endpoint: 'http://127.0.0.1:9000', region: eu-west-2")
+    assert company.problems() == []
