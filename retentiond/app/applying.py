@@ -16,6 +16,7 @@ from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import with_requests, with_reviews
 from retentiond.app.letting_go import Vaults, letting_go
+from retentiond.app.lifecycles import expect, take_away
 from retentiond.app.linking import Members
 from retentiond.app.recovery import recover
 from retentiond.app.requiring import acted_on
@@ -30,7 +31,7 @@ from retentiond.engine.codec import Step
 from retentiond.engine.executor import Executor
 from retentiond.engine.lanes import scan
 from retentiond.engine.linked import Sets
-from retentiond.engine.pipeline import bench_for, scope_for, together
+from retentiond.engine.pipeline import bench_for, scope_for, scope_of_steps, together
 from retentiond.engine.ports import PAGE, Batch, Paced, Partitioned, Stop, Store, Stretch, View
 from retentiond.engine.setwise import SecondLook, Together
 from retentiond.engine.wholesale import Mass
@@ -59,6 +60,14 @@ def silent(_done: int, _total: int) -> None:
     """No progress."""
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Who allowed a run (`person`, `approval`, `over-limits`), and the person who lets locks be passed; "" for nobody."""
+
+    by: str
+    bypass: str = ""
+
+
 @dataclass(slots=True)
 class Applied:
     """What came of carrying out a plan, in sum and by category. `run` is None when there was nothing left to do."""
@@ -82,17 +91,22 @@ def apply_plan(
     *,
     over_limits: str | None = None,
     allowed_by: str = "person",
+    bypass: str = "",
     stop: Stop,
     progress: Progress = silent,
 ) -> Applied:
-    """Carries out a plan, or what is left of it. Errors are those of `errors.py`; nothing is destroyed before the checks."""
+    """Carries out a plan, or what is left of it. Errors are those of `errors.py`; nothing is destroyed before the checks.
+
+    `bypass` is the person who lets locks be passed where a rule says that they may be.
+    """
     with house.locked("execute", "a run of `retentiond apply`"):
         recovered = recover(house)
         take_events(house)
+        kept = take_away(house)
         try:
             check_usable(house, plan)
             if house.plans.is_done(plan.name):
-                return Applied(plan.name, recovered=recovered)
+                return Applied(plan.name, recovered=recovered, down=kept)
             allowed, refused = _allowed(house, plan, over_limits)
             plan = house.plans.keep_copy(plan)
             publish(house)
@@ -103,9 +117,9 @@ def apply_plan(
         stop = _watching_requests(house, _watching_clock(house, stop))
         pulse = partial(progress, 0, plan.header.total)
         copies = make_copies(house, house.categories(allowed), repair=True, stop=stop, pulse=pulse)
-        applied = _run(house, plan, allowed, allowance, stop, progress)
+        applied = _run(house, plan, allowed, Allowance(allowance, bypass), stop, progress)
         applied.recovered, applied.refused, applied.copies = recovered, refused, copies.made
-        applied.down |= copies.down
+        applied.down |= copies.down | kept
         return applied
 
 
@@ -228,7 +242,7 @@ def _watching_requests(house: House, stop: Stop) -> Stop:
     return reason
 
 
-def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, stop: Stop, progress: Progress) -> Applied:
+def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: Allowance, stop: Stop, progress: Progress) -> Applied:
     year = plan.header.at.year
     house.memory.used_reference(year, [*allowed])
     references = house.references(year)
@@ -238,7 +252,9 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
         house.anonymise_key(rule.store)
     for request in plan.header.requests or ():
         house.requests.allow(request, plan.name)
-    run = house.runs.begin(plan.name, allowance, allowed)
+    run = house.runs.begin(plan.name, allowance.by, allowed)
+    if allowance.bypass:
+        house.runs.allow_bypass(run, plan.name, allowance.bypass, house.word)
     publish(house)  # whoever allowed it stands in a trail that is sound, before the first item goes
     journal = RunJournal(house.ledger, run, plan.name, references, house.holds.read, house.directory.plans)
     vaults, lane = Vaults(house, lambda: progress(settled, plan.header.total)), partial(_lane_of, house, plan, stop)
@@ -249,9 +265,9 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     settled = 0
     progress(settled, plan.header.total)  # from here on, something may be let go
     with vaults:
-        for result in executor.run(works(house, plan, set(allowed), done)):
+        for result in executor.run(works(house, plan, set(allowed), done, bypass=bool(allowance.bypass))):
             settled += len(result.work.batch)
-            _count(applied, result, by_rule)
+            _count(house, applied, result, by_rule)
             progress(settled, plan.header.total)
     applied.stopped, applied.down = executor.stopped, executor.down
     house.memory.disposed(plan.name, by_rule, usual=plan.header.requests is None)
@@ -259,16 +275,18 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: str, s
     unfinished = applied.stopped or applied.down or unresolved or len(allowed) < len(plan.header.categories)
     left = sum(applied.counts[name] for name in ("held", "locked", "failed", "unknown"))
     house.runs.end(run, applied.counts, applied.looked, applied.absent, finished=not (unfinished or left))
-    if allowance == "over-limits":
+    if allowance.by == "over-limits":
         _accept_populations(house, plan)
     return applied
 
 
-def _count(applied: Applied, result: Result, by_rule: Counter[tuple[str, str]]) -> None:
+def _count(house: House, applied: Applied, result: Result, by_rule: Counter[tuple[str, str]]) -> None:
     applied.counts += result.counts
     applied.looked += result.looked
     applied.absent += result.absent
     bench = result.work.bench
+    if result.counts["installed"]:
+        house.lifecycles.found(bench.category, bench.rule.name, bench.rule.store)
     applied.by_category.setdefault(bench.category, Counter()).update(result.counts)
     by_rule[bench.category, bench.rule.name] += result.counts["disposed"]
 
@@ -278,15 +296,16 @@ def _accept_populations(house: House, plan: PlanFile) -> None:
     house.memory.saw({(c["category"], c["rule"]): c["scanned"] - c["due"] for c in plan.header.counts})
 
 
-def works(house: House, plan: PlanFile, allowed: set[str], done: Done) -> Iterator[Work | Mass]:
+def works(house: House, plan: PlanFile, allowed: set[str], done: Done, *, bypass: bool = False) -> Iterator[Work | Mass]:
     """The steps that are left, in batches of one rule with rising numbers without a gap, and what may go in one act."""
-    return _Works(house, plan, allowed, done).all()
+    return _Works(house, plan, allowed, done, bypass=bypass).all()
 
 
 class _Works:
     """What is left of a plan, as works: what is looked up once for all of them."""
 
-    def __init__(self, house: House, plan: PlanFile, allowed: set[str], done: Done) -> None:
+    def __init__(self, house: House, plan: PlanFile, allowed: set[str], done: Done, *, bypass: bool) -> None:
+        self._bypass = bypass
         self._house, self._plan, self._allowed, self._done = house, plan, allowed, done
         self._all_allowed = len(allowed) == len(plan.header.categories)
         self._benches: dict[tuple[str, str], Bench] = {}
@@ -343,8 +362,12 @@ class _Works:
             bench = self._bench(category, rule)
             key = self._house.anonymise_key(bench.rule.store) if bench.rule.action.needs_key else b""
             sets = self._sets.get(category)
+            if bench.rule.by and request is None:
+                expect(self._house, bench)
             for run in contiguous(list(steps)):
                 made = work(bench, run, self._looks.get((category, rule)) if request is None else None, key)
+                if self._bypass and bench.rule.bypass_governance:
+                    made = replace(made, batch=replace(made.batch, bypass=True))
                 yield made if sets is None else replace(made, sets=sets, numbers=[s.set for s in run])
 
     def _stretches(self, category: str, name: str) -> Sequence[Stretch]:
@@ -400,11 +423,12 @@ def second_look(house: House, category: str, rule: Rule) -> SecondLook:
 
 def work(bench: Bench, steps: Sequence[Step], again: SecondLook | None = None, key: bytes = b"") -> Work:
     """A batch of these steps."""
-    request, action = steps[0].request, bench.rule.action
+    request = steps[0].request
+    action = bench.rule.step_action if request is None else bench.rule.action.erasing
     batch = Batch(
         steps[0].n,
-        scope_for(bench, everything=True),
-        action.step if request is None else action.erasing,
+        scope_of_steps(bench, action),
+        action,
         [s.key for s in steps],
         [s.revision for s in steps],
         store=steps[0].store,

@@ -14,6 +14,7 @@ from retentiond.app.beyond_use import beyond
 from retentiond.app.house import House
 from retentiond.app.trail import Checkpoint
 from retentiond.audit.certificate import sealed
+from retentiond.core.outcome import counted
 from retentiond.core.request import Stays
 from retentiond.errors import UsageError
 from retentiond.ledger.journal import Settlement
@@ -81,8 +82,7 @@ def _of_run(house: House, word: str) -> dict[str, Any]:
     if run is None:
         raise UsageError("there is no run and no request of this name", do="see `retentiond runs`; a request has its --request")
     came = house.runs.of_run(word)
-    names = ("disposed", "inferred", "gone", "changed", "held", "locked", "failed", "unknown")
-    counts = {name: int(run["counts"].get(name, 0)) for name in names}
+    counts = counted(run["counts"])
     return {
         "kind": "run",
         "of": word,

@@ -11,7 +11,8 @@ from retentiond.app.judging import rivals_of
 from retentiond.archive.sealing import require_library
 from retentiond.config.load import promise_findings, secret_findings, secrets_of_stores
 from retentiond.core.policy import Category, Rule
-from retentiond.engine.pipeline import bench_for, scope_for
+from retentiond.engine.expiring import Expiring
+from retentiond.engine.pipeline import bench_for, scope_for, scope_of_steps
 from retentiond.engine.ports import Granted, Proving, View
 from retentiond.errors import ConfigurationError, Problem, RetentiondError, StoreDenied, StoreUnavailable
 
@@ -91,6 +92,8 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
             warnings.append(f"{what}: what both select stays")
     if rule.start.kind == "event" and (source := category.events[rule.start.name]).query:
         list(islice(house.answering(source.store).ask(source.query, []), 1))
+    if rule.by and isinstance(view, Expiring):
+        view.expires(scope_of_steps(bench_for(category, rule, house.rulebook.zone, house.now, ()), rule.step_action))
     _look_elsewhere(house, rule, view)
     return replace(plain, warnings=warnings, samples=samples)
 

@@ -24,6 +24,7 @@ from retentiond.app.approving import approval_of, plan_approved, require_approve
 from retentiond.app.copying import Copies, make_copies
 from retentiond.app.erasing import look_again
 from retentiond.app.house import House
+from retentiond.app.lifecycles import take_away
 from retentiond.app.recovery import recover
 from retentiond.archive.copying import Made
 from retentiond.archive.writing import Pulse
@@ -107,11 +108,13 @@ def enforce(
     return Enforced(applied, looks)
 
 
-def apply_named(house: House, plan: PlanFile, *, over_limits: str | None, stop: Stop, progress: Progress) -> Enforced:
+def apply_named(
+    house: House, plan: PlanFile, *, over_limits: str | None, bypass: str = "", stop: Stop, progress: Progress
+) -> Enforced:
     """A person carries out a plan; a look of the instant at which it was made is recorded for each of its categories."""
     attempt = _Attempt(house, list(plan.header.categories))
     attempt.header, attempt.began = plan.header, plan.header.at
-    applied = attempt.carry_out(plan, over_limits=over_limits, allowed_by="person", stop=stop, progress=progress)
+    applied = attempt.carry_out(plan, over_limits=over_limits, allowed_by="person", bypass=bypass, stop=stop, progress=progress)
     if plan.header.requests is not None:  # it was about some people, so it says nothing of how its categories stand
         look_again(house, plan.header.requests)
         return Enforced(applied, {})
@@ -159,11 +162,12 @@ class _Attempt:
         What has no copy yet where its rule wants one gets it first; what has lost it is a violation of this plan.
         """
         self.mend()
+        failed = take_away(self.house, changed=True)
         self.copies = self.copy(stop, partial(watch, "copying", 0), repair=False).made
         earlier = waiting_plan(self.house, self.names)
         self.earlier = earlier if earlier is not None and earlier.blocked() else None
         planned, refusal = plan_approved(self.house, self.names, watch)
-        self.header, self.unseen = planned.header, planned.unseen
+        self.header, self.unseen = planned.header, planned.unseen | failed
         if refusal is not None:
             raise refusal
         return self.house.plans.find(planned.name)
@@ -181,6 +185,7 @@ class _Attempt:
         *,
         over_limits: str | None,
         allowed_by: str = "approval",
+        bypass: str = "",
         stop: Stop,
         progress: Progress,
         patience: Patience = impatient,
@@ -192,7 +197,13 @@ class _Attempt:
                 require_approved(self.house, self.names)
             try:
                 self.applied = apply_plan(
-                    self.house, plan, over_limits=over_limits, allowed_by=allowed_by, stop=stop, progress=progress
+                    self.house,
+                    plan,
+                    over_limits=over_limits,
+                    allowed_by=allowed_by,
+                    bypass=bypass,
+                    stop=stop,
+                    progress=progress,
                 )
             except Locked:
                 if not patience():

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from retentiond.ledger.inspections import InspectionRegister
     from retentiond.ledger.journal import Runs
     from retentiond.ledger.ledger import Ledger
+    from retentiond.ledger.lifecycles import LifecycleRegister
     from retentiond.ledger.locks import LockName
     from retentiond.ledger.looks import Looks
     from retentiond.ledger.memory import Memory
@@ -230,6 +231,12 @@ class House:
         from retentiond.ledger.reviews import ReviewRegister
 
         return ReviewRegister(self.ledger)
+
+    @cached_property
+    def lifecycles(self) -> LifecycleRegister:
+        from retentiond.ledger.lifecycles import LifecycleRegister
+
+        return LifecycleRegister(self.ledger)
 
     @cached_property
     def copies(self) -> CopyRegister:

@@ -15,6 +15,7 @@ from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.identifying import Names
 from retentiond.app.judging import as_it_was, lost_requests, ready, standing_requests
+from retentiond.app.lifecycles import is_kept_by_bucket, note_inferred, survey_bucket
 from retentiond.app.linking import led_by, link_up, linked_rules
 from retentiond.app.requiring import seen_by
 from retentiond.app.telling import unevaluated
@@ -171,7 +172,7 @@ class _Planner:
         bench.linked = self.linked.get(category.name) if rule.link else None
         self.warnings += unevaluated(view, bench)
         approved = self.house.memory.approved_meaning(category.name) if self.compare else None
-        scope = scope_for(bench, everything=self.stays or approved is not None)
+        scope = scope_for(bench, everything=self.stays or approved is not None or bool(rule.by))
         watch, open_view = self._watch(f"{category.name}/{rule.name}"), partial(self.house.open_view, rule.store)
         if self.whom is not None and self.back is None:
             return self._survey_person(view, scope, bench, writer, watch)
@@ -182,7 +183,10 @@ class _Planner:
         if self.back is not None:
             pages = (self.back(judged, bench) for judged in pages)
         following = Following(bench, partial(self._item, bench))
-        surveyed = draft(following.watch(_met(pages, bench)), bench, writer, stays=self.stays)
+        if rule.by:
+            surveyed = survey_bucket(self.house, view, bench, following.watch(_met(pages, bench)), writer, stays=self.stays)
+        else:
+            surveyed = draft(following.watch(_met(pages, bench)), bench, writer, stays=self.stays)
         self._follow(bench, following)
         return surveyed
 
@@ -223,8 +227,9 @@ class _Planner:
 
     def _limits(self, category: Category, rule: Rule, surveyed: Surveyed) -> None:
         counts = surveyed.counts
-        tally = Tally(counts.due, counts.scanned, counts.bytes_due)
-        past = Past() if self.forecast else self.house.memory.past(category.name, rule.name)
+        bucket = is_kept_by_bucket(counts)
+        tally = Tally(0, counts.scanned, 0) if bucket else Tally(counts.due, counts.scanned, counts.bytes_due)
+        past = Past() if self.forecast or bucket else self.house.memory.past(category.name, rule.name)
         found = judge_limits(category.name, rule.name, category.limits, tally, past)
         if not any(r.limit == "shrunken" for r in found):
             self.populations[category.name, rule.name] = counts.scanned
@@ -268,6 +273,7 @@ class _Planner:
         if self.whom is None:
             self.house.memory.saw(self.populations)
             self.house.memory.count(micros(self.now), [c.as_json() for c in self.believed])
+        note_inferred(self.house, self.believed if self.whom is None else ())
         for request in self.requests:
             self.house.requests.saw(request.entry, self.followed.get(request.entry, {}), self.looked)
         self.house.inspections.forget()

@@ -18,7 +18,7 @@ from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.policy import Action
 from retentiond.engine.codec import Step
 from retentiond.engine.fates import inferred_fates
-from retentiond.engine.pipeline import bench_for, scope_for
+from retentiond.engine.pipeline import bench_for, scope_of_steps
 from retentiond.engine.ports import PAGE, Batch, Closing, OpenIntent
 from retentiond.errors import PlanUnusable, StoreDenied, StoreUnavailable
 from retentiond.ledger.plans import PlanFile, path_of
@@ -43,6 +43,8 @@ def recover(house: House) -> Counter[str]:
             continue
         inferred = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
         house.runs.resolve(Closing(intent.index, len(intent.steps), settled, inferred))
+        if any(s.outcome is Outcome.INSTALLED for s in settled):
+            house.lifecycles.found(intent.category, intent.rule, intent.store)
         usual = _usual(house, intent.plan)
         house.memory.disposed(intent.plan, {(intent.category, intent.rule): len(inferred)}, usual=usual)
         found = Counter({s.outcome.value: 0 for s in settled})
@@ -74,7 +76,7 @@ def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
         steps = _steps(plan, intent)
     except PlanUnusable:
         return None
-    if bench is None or steps is None:
+    if bench is None or steps is None or (steps[0].action == "lifecycle" and not bench.rule.by):
         return None
     try:
         store = house.store(intent.store)
@@ -82,7 +84,7 @@ def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
             return None
         keys, revisions = [s.key for s in steps], [s.revision for s in steps]
         action = _planned(steps[0], bench)
-        batch = Batch(intent.steps[0], scope_for(bench, everything=True), action, keys, revisions, store=intent.store)
+        batch = Batch(intent.steps[0], scope_of_steps(bench, action), action, keys, revisions, store=intent.store)
         return inferred_fates(store, batch, range(len(steps)))
     except (StoreUnavailable, StoreDenied):
         return None
@@ -91,6 +93,8 @@ def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
 def _planned(step: Step, bench: Bench) -> Action:
     """What the plan meant to do, which the rule of today may not."""
     action = bench.rule.action
+    if step.action == "lifecycle":
+        return Action("lifecycle")
     return action if action.kind == step.action else Action("anonymise" if step.action == "anonymise" else "delete")
 
 

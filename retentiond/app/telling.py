@@ -9,6 +9,7 @@ from datetime import datetime
 
 from retentiond.app.house import House
 from retentiond.app.identifying import widen
+from retentiond.app.lifecycles import take_away
 from retentiond.core.item import ENCODED, Page, raw_of
 from retentiond.core.ladder import Bench
 from retentiond.core.pattern import compile_pattern
@@ -16,7 +17,7 @@ from retentiond.core.registers import Hold
 from retentiond.core.selector import uncovered
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Evaluating, View
-from retentiond.errors import StoreTrouble, UsageError
+from retentiond.errors import RetentiondError, StoreTrouble, UsageError
 
 _GLANCE = 0.05
 """Seconds between two looks at a batch that is in flight."""
@@ -24,7 +25,10 @@ _GLANCE = 0.05
 
 @dataclass(slots=True)
 class Placed:
-    """A hold that was placed: what it covers now, which rules it cannot cover, and what was in flight."""
+    """A hold that was placed: what it covers now, which rules it cannot cover, and what was in flight.
+
+    `expiring` has the rules that their bucket keeps by itself and that could not be taken away there, each with why.
+    """
 
     hold: Hold
     covers: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -33,6 +37,7 @@ class Placed:
     went: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    expiring: dict[str, RetentiondError] = field(default_factory=dict)
 
 
 def check_hold(house: House, hold: Hold) -> None:
@@ -75,6 +80,7 @@ def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
     if not dry_run:
         entry = house.holds.place(hold, house.word)
         placed.in_flight, placed.went = await_flight(house, entry)
+        placed.expiring = take_away(house)
     _count_covered(house, placed)
     return placed
 

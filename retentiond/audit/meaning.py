@@ -31,7 +31,7 @@ from typing import Any
 from retentiond.core import entry as entries
 from retentiond.core.canonical import canonical
 from retentiond.core.limits import UNPASSABLE
-from retentiond.core.outcome import COUNTED
+from retentiond.core.outcome import counted
 
 Entry = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the entries add up to. `counts` has the fates of core.outcome.COUNTED; open positions are `unknown`."""
+    """What the entries add up to. `counts` has the fates of core.outcome.counted; open positions are `unknown`."""
 
     entries: int
     intents: int
@@ -100,6 +100,7 @@ class Meaning:
             "plan-made": self._plan_made,
             "limit-tripped": self._limit_tripped,
             "plan-allowed": self._plan_allowed,
+            "bypass-allowed": self._bypass_allowed,
             "intent": self._intent,
             "outcome": self._outcome,
             "spared": self._spared,
@@ -145,7 +146,7 @@ class Meaning:
             references=sum(run.references for run in self._runs.values()),
             runs=len(self._runs),
             certificates=self._certificates,
-            counts={name: sum(counts.get(name, 0) for counts in told) for name in COUNTED},
+            counts=counted(sum(map(Counter, told), Counter[str]())),
         )
 
     def references(self) -> Mapping[str, int]:
@@ -202,6 +203,13 @@ class Meaning:
             self._wrong("plan-allowed: a limit had tripped for one of its categories, and nobody passed it by name")
         if limits & UNPASSABLE:
             self._wrong("plan-allowed: a limit had tripped that nobody can pass")
+
+    def _bypass_allowed(self, entry: Entry) -> None:
+        run = self._runs.get(entry["run"])
+        if run is None or run.plan != entry["plan"]:
+            self._wrong("bypass-allowed: no such run was allowed for this plan")
+        elif run.references:
+            self._wrong("bypass-allowed: its run had begun before")
 
     def _intent(self, entry: Entry) -> Range:
         self._intents += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +12,15 @@ from retentiond.cli.desk import answer, house, options, progress, say, stoppable
 from retentiond.cli.front import common, row
 from retentiond.cli.render import short
 from retentiond.cli.status import metrics_after
-from retentiond.core.outcome import COUNTED
+from retentiond.core.outcome import counted
+from retentiond.core.plan import SHORTEST_NAME
 from retentiond.errors import RetentiondError, UsageError
 
 if TYPE_CHECKING:
     from retentiond.app.applying import Applied, Progress
+    from retentiond.app.house import House
     from retentiond.app.trail import Checkpoint
+    from retentiond.ledger.plans import PlanFile
 
 
 @click.command()
@@ -35,9 +39,23 @@ if TYPE_CHECKING:
     shell_complete=complete.plans,
     help="Pass the limits of the plan with this digest (at least 12 characters).",
 )
+@click.option(
+    "--bypass-governance",
+    metavar="DIGEST",
+    shell_complete=complete.plans,
+    help="Pass locks in governance mode, where a rule lets the plan with this digest do so.",
+)
+@click.option("--by", metavar="NAME", help="Who passes the locks (as stated; default: the user).")
 @click.option("--metrics", metavar="FILE", shell_complete=complete.files, help="Write metrics into this file at the end.")
 @common
-def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str | None, metrics: str | None) -> int:
+def apply(
+    plan_name: str | None,
+    categories: tuple[str, ...],
+    over_limits: str | None,
+    bypass_governance: str | None,
+    by: str | None,
+    metrics: str | None,
+) -> int:
     """Carry out a plan: never more than it says, less where things have changed.
 
     What was cut short is resumed by the same command. Only this command destroys anything.
@@ -49,11 +67,12 @@ def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str |
 
     with house() as at_home, stoppable() as stop, metrics_after(at_home, metrics):
         plan = at_home.plans.find(plan_name) if plan_name else None
+        bypass = _passing(at_home, plan, bypass_governance, by)
         try:
             with progress(plan.header.total if plan else None) as show:
                 disposing: Progress = lambda done, _total: show("disposing", done)  # noqa: E731 a line beside its use
                 if plan is not None:
-                    enforced = apply_named(at_home, plan, over_limits=over_limits, stop=stop, progress=disposing)
+                    enforced = apply_named(at_home, plan, over_limits=over_limits, bypass=bypass, stop=stop, progress=disposing)
                 else:
                     enforced = enforce(at_home, categories, over_limits=over_limits, stop=stop, watch=show, progress=disposing)
         except RetentiondError:
@@ -68,6 +87,22 @@ def apply(plan_name: str | None, categories: tuple[str, ...], over_limits: str |
     else:
         tell(enforced.applied, checkpoint, named=plan is not None)
     return code_of(enforced.applied)
+
+
+def _passing(at_home: House, plan: PlanFile | None, digest: str | None, by: str | None) -> str:
+    """The person who lets locks be passed; "" for nobody. `UsageError` where that is not asked for by plan and rule."""
+    if digest is None:
+        if by is not None:
+            raise UsageError("--by names somebody who passes nothing", do="it goes with --bypass-governance DIGEST")
+        return ""
+    if plan is None or len(digest) < SHORTEST_NAME or not plan.name.startswith(digest):
+        why = "it takes the digest of the plan that is applied, which a person names"
+        raise UsageError("--bypass-governance names another plan", why=why, do=plan.name if plan else "retentiond apply PLAN")
+    book = at_home.rulebook.categories
+    if not any(rule.bypass_governance for name in plan.header.categories if name in book for rule in book[name].rules):
+        why = "locks are passed only where a rule and a person say so"
+        raise UsageError("no rule of this plan lets a lock be passed", why=why, do="write bypass_governance: yes in the rule")
+    return by or getpass.getuser()
 
 
 def code_of(applied: Applied) -> int:
@@ -85,7 +120,7 @@ def as_json(applied: Applied, checkpoint: Checkpoint) -> dict[str, Any]:
     value: dict[str, Any] = {
         "run": applied.run,
         "plan": applied.plan,
-        "counts": {name: applied.counts[name] for name in COUNTED},
+        "counts": counted(applied.counts),
         "recovered": {name: n for name, n in applied.recovered.items() if n},
         "verified": {"looked": applied.looked, "absent": applied.absent},
         "copies": {"verified": applied.copies.copied, "bytes": applied.copies.bytes, "left": applied.copies.left},
@@ -112,9 +147,9 @@ def tell(applied: Applied, checkpoint: Checkpoint, *, named: bool) -> None:
         say(f"Plan {short(applied.plan)} has been carried out already; nothing was left to do.")
     else:
         say(f"Run {applied.run} of plan {short(applied.plan)}")
-        for name in COUNTED:
-            if applied.counts[name] or name == "disposed":
-                say(f"  {name:<10} {applied.counts[name]:>10,}")
+        for name, items in counted(applied.counts).items():
+            if items or name == "disposed":
+                say(f"  {name:<10} {items:>10,}")
         say(f"  looked again at {applied.looked:,}: {applied.absent:,} are gone")
     if applied.stopped:
         say(f"Stopped before the end: {applied.stopped}. The same command goes on where it stopped.")

@@ -42,7 +42,7 @@ def hold() -> None:
 @common
 def place(
     hold_id: str, reason: str, mandate: str, dry_run: bool, review_on: str | None, listed: IO[str] | None, **scope: Any
-) -> None:
+) -> int:
     """Place a hold. It wins from the moment this command returns.
 
     Scopes are joined with AND. A batch that was in flight at that moment is waited for and
@@ -67,6 +67,7 @@ def place(
         answer(_placed_json(placed, dry_run=dry_run))
     else:
         _tell(placed, dry_run=dry_run)
+    return 5 if placed.expiring else 0
 
 
 def _words(listed: IO[str]) -> list[str]:
@@ -92,6 +93,8 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
         say(f"  {many(items, 'item'):>14} of {category}/{rule}")
     for where, what in placed.failed.items():
         sentence(f"  {where} could not be looked at: {what}")
+    for rule, error in placed.expiring.items():
+        sentence(f"  NOT STOPPED: the bucket's own rule of {rule} goes on deleting: {error.problems[0]}")
     for warning in placed.warnings:
         sentence(f"  warning: {warning}")
     if placed.covers and not any(placed.covers.values()):
@@ -111,6 +114,7 @@ def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
         "covers": [{"category": c, "rule": r, "items": n} for (c, r), n in placed.covers.items()],
         "uncovered": [{"category": c, "rule": r} for c, r in placed.uncovered],
         "failed": placed.failed,
+        "not_stopped": {rule: str(error.problems[0]) for rule, error in placed.expiring.items()},
         "warnings": placed.warnings,
         "in_flight": {"batches": placed.in_flight, "items": placed.went},
     }

@@ -97,8 +97,29 @@ def _further(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "returned", f"{r['newer']:,} are about somebody who was erased, and newer than the request: left to you"
     if r.get("violations"):
         yield "violation", f"{r['violations']:,} {_broken(r)}"
+    if r.get("bypass"):
+        yield "locked", f"of what is due, {r['bypass']:,} in governance mode go only with: apply PLAN --bypass-governance PLAN"
+    if known := r.get("lifecycle"):
+        yield "lifecycle", lifecycle(known)
     if known := r.get("assurance"):
         yield "encryption", ", ".join(f"{known[name]:,} {name}" for name in ASSURANCES if name in known)
+
+
+def lifecycle(known: Mapping[str, Any]) -> str:
+    """How the bucket keeps a rule by itself, and what has gone since the last look."""
+    after = f"the bucket's own rule, which lets go after {known['expires_after']} days,"
+    words = {
+        "installed": f"{after} is there as it should be: what is due goes by it",
+        "absent": f"{after} is to be installed: all that is due goes by it, and what will be",
+        "different": f"{after} is to be installed in the place of another one",
+        "held": f"{after} is not to be installed: a hold may mean what it would take",
+        "in-doubt": f"{after} is not to be installed: it would not know what is in doubt",
+    }
+    told = words[known["state"]]
+    if gone := known.get("inferred"):
+        told += f"; expired by it since {gone['since'][:10]}, as is inferred: {gone['expired']:,}"
+        told += f"; gone before their time: {gone['early']:,}" if gone["early"] else ""
+    return told
 
 
 def _broken(counts: Mapping[str, Any]) -> str:
@@ -149,8 +170,8 @@ def _next(planned: Planned) -> str:
     header = planned.header
     if header.forecast:
         return " A forecast cannot be applied."
-    due = sum(c.due for c in planned.counts if c.category not in header.blocked())
-    if due:
+    free = [c for c in planned.counts if c.category not in header.blocked()]
+    if header.total and any(c.due or c.lifecycle.get("state") in ("absent", "different") for c in free):
         return f" To carry it out: retentiond apply {short(planned.name)}"
     if planned.unseen:
         return " Nothing is due of what was seen."

@@ -11,7 +11,7 @@ import click
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
 from retentiond.cli.render import minute, short, table
-from retentiond.core.outcome import COUNTED
+from retentiond.core.outcome import counted
 from retentiond.core.plan import Header, written
 
 _NAMED = 2
@@ -105,7 +105,8 @@ def counts_in_words(counts: dict[str, int], ended: object = True) -> str:
     """`12 disposed, 1 held`."""
     if not ended:
         return "cut short"
-    return ", ".join(f"{counts[n]:,} {n}" for n in COUNTED if counts.get(n) and n != "inferred") or "nothing to do"
+    told = counted(counts)
+    return ", ".join(f"{told[n]:,} {n}" for n in told if told[n] and n != "inferred") or "nothing to do"
 
 
 def _written(micros: int | None) -> str | None:

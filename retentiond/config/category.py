@@ -45,7 +45,7 @@ def compile_category(part: Part, around: Surroundings, found: list[Problem], war
     times = _schedule(top.piece("schedule"), found)
     limits = _limits(top.piece("limits"), found)
     events = _events(top.piece("events"), around, found, warnings)
-    bench = Bench(around, name, top.get("locations"), events, found, warnings, top.get("cooling_off"))
+    bench = Bench(around, name, top.get("locations"), events, found, warnings, top.get("cooling_off"), top.get("approval") or "")
     rules = _rules(top, bench)
     if times:
         for rule in rules:

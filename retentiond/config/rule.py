@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from retentiond.config.actions import action_of, refuse_needed
+from retentiond.config.bucket import by_of, bypass_of
 from retentiond.config.copies import Here, copy_of, requirement_of
 from retentiond.config.instead import captured, clock_of, forbid_of, generations_of
 from retentiond.config.mail import KEYS, MailFields, mail_of, means_everything
@@ -74,6 +75,7 @@ class Bench:
     found: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     cooling_off: Period | None = None
+    approval: str = ""
 
 
 def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
@@ -98,6 +100,7 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
     action = action_of(rule.piece("action"), store.selects if store else "table", here, demanded=demanded)
     subject = _subject(rule, pattern, bench.found)
     _link(rule, part, pattern, bench.found)
+    bucket = by_of(rule, store, selection, start, _beside(bench), bench.found), bypass_of(rule, store, bench.found)
     if action is not None and action.anonymises and selection and start:
         refuse_needed(action, rule.where("action"), selection, start, bench.found)
     if generations is not None:
@@ -112,7 +115,12 @@ def compile_rule(name: str, part: Part, bench: Bench) -> Rule | None:
         return None
     cooling_off = rule.get("cooling_off") or bench.cooling_off
     told = (minimum, subject, generations, forbid, cooling_off, copied, require, exempt, rule.get("link") or "")
-    return Rule(name, rule.get("store"), selection, start, retention, deletion, action, *told)
+    return Rule(name, rule.get("store"), selection, start, retention, deletion, action, *told, *bucket)
+
+
+def _beside(bench: Bench) -> list[str]:
+    """What the category says of all its rules that a bucket could not keep to."""
+    return [*(["cooling_off"] if bench.cooling_off else []), *(["approval: always"] if bench.approval == "always" else [])]
 
 
 def _store(rule: Reading[RuleShape], bench: Bench) -> Declared | None:

@@ -77,6 +77,7 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("limit", "bytes"): {"default": "100 GiB"},
     ("event", "settle"): _PERIOD,
     ("event", "recorded"): _YES_OR_NO,
+    ("rule", "bypass_governance"): _YES_OR_NO,
     ("identity", "several"): _YES_OR_NO,
     ("path selection", "everything"): _EVERYTHING,
     ("table selection", "everything"): _EVERYTHING,

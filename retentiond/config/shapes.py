@@ -257,6 +257,12 @@ class RuleShape(Shape):
         description="That erasure requests are refused.",
         examples=[{"ground": "d", "because": "statistics required by the regulator"}],
     )
+    by: Literal["lifecycle"] | None = Field(
+        None, description="Who deletes: the bucket itself, by a lifecycle rule that is installed there.", examples=["lifecycle"]
+    )
+    bypass_governance: Annotated[bool, *words(yes, "yes", "string", "boolean")] = Field(
+        False, description="A lock in governance mode may be passed, if a person says so.", examples=["yes"]
+    )
     subject: dict[str, Text] = Field(default={}, description="Identifier kind: field.", examples=[{"email": "sender_email"}])
     link: Text = Field("", description="The field that joins items of several rules to sets.", examples=["call_id"])
     everything: Text = Field("", description="Says that all of it is meant.", examples=["yes, every item in uploads"])

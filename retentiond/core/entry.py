@@ -52,7 +52,7 @@ token = _matching("[0-9a-f]{8,32}")
 name = _matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 code = _matching("[a-z][a-z0-9-]{0,31}")
 positions = _each(_whole(0))
-_OUTCOMES = _one_of("disposed", "inferred", "gone", "changed", "held", "locked", "failed", "unknown")
+_OUTCOMES = _one_of("disposed", "inferred", "gone", "changed", "held", "locked", "failed", "unknown", "installed")
 
 FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "log-started": {"format": count},
@@ -65,6 +65,7 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "limit-tripped": {"plan": digest, "category": name, "rule": name, "limit": code, "value": count, "allowed": count},
     "plan-refused": {"plan": digest, "ground": code},
     "plan-allowed": {"plan": digest, "run": token, "by": _one_of("person", "approval", "over-limits"), "categories": _each(name)},
+    "bypass-allowed": {"run": token, "plan": digest, "by": reference},
     "intent": {
         "run": token,
         "plan": digest,
@@ -117,6 +118,8 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     },
     "violation-found": {"category": name, "rule": name, "count": count},
     "violation-cleared": {"category": name, "rule": name},
+    "lifecycle-removed": {"category": name, "rule": name, "store": name, "why": _one_of("hold", "policy")},
+    "lifecycle-inferred": {"category": name, "rule": name, "store": name, "expired": count, "early": count, "since": instant},
     "hold-placed": {"hold": reference, "scopes": _each(code), "mandate": reference},
     "hold-released": {"hold": reference, "reason": reference},
     "event-recorded": {"event": name, "subject": reference},

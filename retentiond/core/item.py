@@ -50,7 +50,8 @@ class Page:
     store did not show them. `done` are positions that are as the scope's columns would be made,
     and `unseen_done` counts further such items that were not shown. Where the scope requires something of
     its items, `breaches` says by a code what each breaks, `uncopied` why it may not go for want of a
-    verified copy elsewhere, and `assurance` counts the items by how well they are encrypted.
+    verified copy elsewhere, and `assurance` counts the items by how well they are encrypted. `passable` says until when an
+    item is locked by something that a person may pass (`Scope.bypass`).
     """
 
     keys: Sequence[str]
@@ -67,6 +68,7 @@ class Page:
     breaches: Mapping[int, str] = field(default_factory=lambda: NOTHING)
     uncopied: Mapping[int, str] = field(default_factory=lambda: NOTHING)
     assurance: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    passable: Mapping[int, datetime] = field(default_factory=lambda: NOTHING)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -90,6 +92,7 @@ class Page:
             done=frozenset(place[i] for i in self.done if i in place),
             breaches=sparse(self.breaches),
             uncopied=sparse(self.uncopied),
+            passable=sparse(self.passable),
         )
 
     def __getitem__(self, i: int) -> Item:

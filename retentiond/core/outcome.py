@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ class Outcome(StrEnum):
     """The fate of one step.
 
     `gone` means that it was absent before we did anything; `disposed` that we destroyed it.
-    Neither ever stands for the other.
+    Neither ever stands for the other. `installed`: a bucket lets items go by itself from now on.
     """
 
     DISPOSED = "disposed"
@@ -21,6 +21,7 @@ class Outcome(StrEnum):
     LOCKED = "locked"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    INSTALLED = "installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,9 @@ class Settled:
 
 COUNTED = ("disposed", "inferred", "gone", "changed", "held", "locked", "failed", "unknown")
 """The counts of a run, in the order in which they are shown; `inferred` are among `disposed`."""
+_RARE = ("installed",)
+
+
+def counted(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts of a run in their order: zeros too, but for what few runs ever do."""
+    return {name: counts.get(name, 0) for name in COUNTED} | {name: counts[name] for name in _RARE if counts.get(name)}

@@ -40,7 +40,9 @@ class RuleCounts:
     requirement they break, and `assurance` all items by how well they are encrypted. `children` are those of the
     due that go with another: they count in all columns about what is due, and were scanned, too. `erased` are
     those of the due whose ground is an erasure request; `newer` are about somebody whose erasure was carried
-    out or asked for, and came after: they are counted among the others, and left to a person.
+    out or asked for, and came after: they are counted among the others, and left to a person. `lifecycle` says of a rule
+    that the bucket keeps by itself how it stands there, and what has gone since the last look; `bypass` counts those of the
+    due that a lock in governance mode keeps until a person passes it.
     """
 
     category: str
@@ -67,6 +69,8 @@ class RuleCounts:
     assurance: dict[str, int] = field(default_factory=dict)
     erased: int = 0
     newer: int = 0
+    bypass: int = 0
+    lifecycle: dict[str, Any] = field(default_factory=dict)
 
     def count(self, verdict: str, items: int, reason: str = "") -> None:
         """Adds items to the column of a verdict, and to the count of a reason for it: the first few reasons by name."""
@@ -84,7 +88,7 @@ class RuleCounts:
         plain["reasons"] = {v: [{"why": why, "items": n} for why, n in by.items()] for v, by in self.reasons.items()}
         plain |= {"oldest_staying": written(self.oldest_staying) if self.oldest_staying else None}
         sparse = ("overdue_staying", "oldest_staying", "kept_by", "reasons", "violations", "children", "breaches", "assurance")
-        for name in (*sparse, "erased", "newer"):
+        for name in (*sparse, "erased", "newer", "bypass", "lifecycle"):
             if not plain[name]:
                 del plain[name]
         return plain | {"oldest": written(self.oldest) if self.oldest else None}

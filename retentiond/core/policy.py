@@ -85,7 +85,7 @@ class MailSelection:
         return (senders, recipients, self.headers) if senders or recipients or self.headers else None
 
 
-Selection = PathSelection | TableSelection | MailSelection
+Selection = PathSelection | ObjectSelection | TableSelection | MailSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,10 @@ class Action:
     """What happens to an item that is due. `keep` never disposes of anything; `anonymise` destroys what its columns hold.
 
     `review` leaves an item alone until a person has let it go, and then it is deleted. `archive` writes a copy elsewhere
-    first, and deletes once that is verified.
+    first, and deletes once that is verified. `lifecycle` is only ever the action of a step: it has the bucket delete by itself.
     """
 
-    kind: Literal["delete", "anonymise", "archive", "review", "keep"]
+    kind: Literal["delete", "anonymise", "archive", "review", "keep", "lifecycle"]
     columns: Columns = ()
     archive: Archive | None = None
 
@@ -234,7 +234,8 @@ class Rule:
     Where `generations` decide, or the rule forbids, the periods are for ever. A rule that forbids
     starts at the event that allows an item, and what has none is due. `cooling_off` is how long
     items wait that a change of the rule has made due. `copy` has copies made, `require` looks whether
-    what was promised is so.
+    what was promised is so. `by` says who deletes: we, or a rule of the bucket's own. With `bypass_governance` a lock in
+    governance mode may be passed, if a person says so, too.
     """
 
     name: str
@@ -253,6 +254,13 @@ class Rule:
     require: Requirement | None = None
     exempt: Exempt | None = None
     link: str = ""
+    by: Literal["", "lifecycle"] = ""
+    bypass_governance: bool = False
+
+    @property
+    def step_action(self) -> Action:
+        """What a step of a plan does by this rule."""
+        return Action(self.by) if self.by else self.action.step
 
     @property
     def copied_to(self) -> str:

@@ -88,6 +88,8 @@ def not_stricter(old: Rule | None, new: Rule) -> bool:
         return False
     if (old.copy and old.copy != new.copy) or (old.require and old.require != new.require):
         return False  # what it took to go may be less now
+    if new.by not in ("", old.by) or new.bypass_governance > old.bypass_governance:
+        return False  # a bucket asks nobody, and a lock that was kept may be passed
     floors = (old.minimum.period if old.minimum else IMMEDIATELY, new.minimum.period if new.minimum else IMMEDIATELY)
     return _not_shorter(old.retention, new.retention) and _not_shorter(*floors)
 

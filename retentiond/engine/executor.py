@@ -313,6 +313,8 @@ class Executor:
         kept = {i for s in stays for i in s.positions}
         everyone: Sequence[int] = [i for i in range(len(batch)) if i not in kept] if kept else range(len(batch))
         held: Collection[int] = holds.covered(batch.keys, facts, everyone) if holds else ()
+        if holds and batch.action.kind == "lifecycle":
+            held = everyone  # a bucket asks nobody, so that any hold that may mean something there stops it
         if batch.request is not None:
             request = dict.fromkeys(everyone, batch.request)
             held = {*held, *held_person(bench.erased, holds, batch.keys, request, everyone)}

@@ -21,7 +21,9 @@ def inferred_fates(store: Store, batch: Batch, positions: Sequence[int]) -> list
     page = sighted(store, batch)
     fates: dict[tuple[Outcome, str], list[int]] = {}
     for i, (position, now, then) in enumerate(zip(positions, page.revisions, batch.revisions, strict=True)):
-        if now is None:
+        if now is None and batch.action.kind == "lifecycle":
+            fate = (Outcome.INSTALLED, "")
+        elif now is None:
             fate = (Outcome.GONE, "") if anonymises else (Outcome.DISPOSED, "")
         elif anonymises and i in page.done:
             fate = (Outcome.DISPOSED, "")

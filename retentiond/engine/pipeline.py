@@ -17,9 +17,10 @@ from retentiond.core.anonymise import DONE
 from retentiond.core.forbid import Forbid
 from retentiond.core.item import Page
 from retentiond.core.ladder import APPROVED, DEFAULT, KEPT, REFERRED, Bench, Group, Judgement, reason_of
+from retentiond.core.lifecycle import expiry_of
 from retentiond.core.period import DueDates
 from retentiond.core.plan import RuleCounts
-from retentiond.core.policy import Category, Rule
+from retentiond.core.policy import Action, Category, Rule
 from retentiond.core.registers import Hold
 from retentiond.core.request import REASON
 from retentiond.core.selector import HoldIndex
@@ -40,6 +41,9 @@ Watch = Callable[[int], None]
 
 def unwatched(_items: int) -> None:
     """Nobody watches."""
+
+
+PASSES = "only if a person passes its lock (--bypass-governance), which keeps it in governance mode"
 
 
 class Draft(Protocol):
@@ -86,7 +90,16 @@ def scope_for(bench: Bench, *, everything: bool = False) -> Scope:
         require=rule.require,
         copy=rule.copy,
         subject=tuple(rule.subject.items()),
+        bypass=rule.bypass_governance,
     )
+
+
+def scope_of_steps(bench: Bench, action: Action) -> Scope:
+    """What the steps of an action are about: items of the rule, or the rule that its store is to keep by itself."""
+    scope, rule = scope_for(bench, everything=True), bench.rule
+    if action.kind != "lifecycle":
+        return scope
+    return replace(scope, expiry=expiry_of(bench.category, rule.name, rule.retention, bench.zone))
 
 
 def _waiting_from(bench: Bench) -> datetime | None:
@@ -189,6 +202,7 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
             _count_forbidden(counts, judged, rule.forbid)
         _count_breaches(counts, judged.page)
         children += sum(len(group.positions) for group in judged.groups if group.reason.startswith(REFERRED))
+        counts.bypass += sum(i in page.passable for i in due)
         counts.erased += sum(i in judged.meant.erased for i in due)
         counts.newer += len(judged.meant.newer)
         if due:
@@ -253,15 +267,22 @@ def _count_forbidden(counts: RuleCounts, judged: Judgement, forbid: Forbid) -> N
 def _steps(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
     page, rule, category = judged.page, bench.rule, bench.category
     reasons = (reason_of(rule), APPROVED) if rule.action.reviewed else (reason_of(rule),)
-    name, store, action = rule.name, rule.store, rule.action.step.kind
+    name, store, action = rule.name, rule.store, rule.step_action.kind
     keys, revisions, sizes = page.keys, page.revisions, page.sizes
     starts: Sequence[datetime | None] = [None] * len(page) if rule.generations is not None else page.starts
     if judged.families or judged.meant.erased or bench.linked is not None:
         return _with_kin(judged, bench, before)
+    why = [_passing(page, i, reasons) for i in judged.due] if page.passable else [reasons] * len(judged.due)
     return [
-        StepLine(n, category, name, store, keys[i], revisions[i] or "", starts[i], due, action, reasons, sizes[i])
-        for n, (i, due) in enumerate(zip(judged.due, judged.due_at, strict=True), before + 1)
+        StepLine(n, category, name, store, keys[i], revisions[i] or "", starts[i], due, action, said, sizes[i])
+        for n, (i, due, said) in enumerate(zip(judged.due, judged.due_at, why, strict=True), before + 1)
     ]
+
+
+def _passing(page: Page, i: int, reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """The reasons of an item, with the lock that it would pass."""
+    until = page.passable.get(i)
+    return (*reasons, f"{PASSES} until {until:%Y-%m-%d %H:%M} UTC") if until is not None else reasons
 
 
 def _with_kin(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
@@ -272,7 +293,8 @@ def _with_kin(judged: Judgement, bench: Bench, before: int) -> list[StepLine]:
     for i, due in zip(judged.due, judged.due_at, strict=True):
         request = judged.meant.erased.get(i)
         number = bench.linked.number(page.facts[rule.link][i]) if bench.linked is not None else None
-        reasons, action = ((REASON,), rule.action.erasing.kind) if request is not None else (own, rule.action.step.kind)
+        grounds, action = ((REASON,), rule.action.erasing.kind) if request is not None else (own, rule.action.step.kind)
+        reasons = _passing(page, i, grounds)
         for kin in judged.families.get(i, ()):
             n, why = before + len(steps) + 1, (f"it goes with the row that it refers to: {reasons[0]}",)
             key, size, parent = kin.key, kin.size, kin.parent

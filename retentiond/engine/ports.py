@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from retentiond.core.anonymise import Columns
 from retentiond.core.item import Kin, Page
+from retentiond.core.lifecycle import Expiry
 from retentiond.core.outcome import Settled
 from retentiond.core.policy import Action, Copying, Requirement, Selection, Start
 from retentiond.core.registers import Registers
@@ -72,7 +73,8 @@ class Scope:
     certainly done; it counts them in `Page.unseen_done`. `part` is "" for the whole scope, else what a `Shardable`
     store has named one of its parts; it bounds a scan, and means nothing to anybody but the store. `category` and
     `rule` say whose scope it is; what the rule requires of its items (`require`, `copy`), and which fields say whose they
-    are (`subject`, by kind), is looked at by whoever stands before the store, which ignores it.
+    are (`subject`, by kind), is looked at by whoever stands before the store, which ignores it. With `expiry` the item is a
+    rule of the store's own, there as long as it is not as it should be. By `bypass` a lock to pass is part of the revision.
     """
 
     selection: Selection
@@ -89,6 +91,8 @@ class Scope:
     require: Requirement | None = None
     copy: Copying | None = None
     subject: tuple[tuple[str, str], ...] = ()
+    expiry: Expiry | None = None
+    bypass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Batch:
     secret of the store's hashes, where the action needs one. `parents` has the key that each step's item
     refers to and goes before, None for the root of a family, which ends it; left out, nothing has kin.
     A family goes as a whole, in one transaction, or stays. `request` is the erasure request on whose ground all
-    of it goes; None where the rule says so. `starts` are those of the steps; left out, unknown.
+    of it goes; None where the rule says so. `starts` are those of the steps; left out, unknown. `bypass`: locks may be passed.
     """
 
     first: int
@@ -113,6 +117,7 @@ class Batch:
     parents: Sequence[str | None] = ()
     request: int | None = None
     starts: Sequence[datetime | None] = ()
+    bypass: bool = False
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -129,7 +134,7 @@ class Batch:
         keys, revisions = [self.keys[i] for i in positions], [self.revisions[i] for i in positions]
         parents = [self.parents[i] for i in positions] if self.parents else ()
         starts = [self.starts[i] for i in positions] if self.starts else ()
-        told = (predicates, self.store, self.key, parents, self.request, starts)
+        told = (predicates, self.store, self.key, parents, self.request, starts, self.bypass)
         return Batch(self.first, self.scope, self.action, keys, revisions, *told)
 
     def families(self) -> list[range]:

@@ -100,6 +100,11 @@ BROKEN = {
     "a forecast cannot be allowed": lambda s: s.allow(s.plan("9" * 64, forecast=1), "e" * 16),
     "nobody passed it by name": lambda s: (s.trip(PLAN), s.allow(PLAN, "e" * 16, "approval")),
     "nobody can pass": lambda s: (s.trip(PLAN, "clock"), s.allow(PLAN, "e" * 16, "over-limits")),
+    "bypass-allowed: no such run": lambda s: s.write("bypass-allowed", run="e" * 16, plan=PLAN, by="0" * 32),
+    "bypass-allowed: its run had begun": lambda s: (
+        s.intent(RUN, PLAN),
+        s.write("bypass-allowed", run=RUN, plan=PLAN, by="0" * 32),
+    ),
     "intent: no such plan": lambda s: s.intent("e" * 16, "9" * 64),
     "intent: it reaches beyond the steps": lambda s: s.intent(RUN, PLAN, 2, first=1000),
     "intent: it admits nothing": lambda s: s.intent(RUN, PLAN, 0),

@@ -11,7 +11,7 @@ from retentiond.core.entry import EVENT_TYPES, FIELDS, HOLD_TYPES, LARGEST, faul
 
 DIGEST, REFERENCE, TOKEN = "0a" * 32, "0b" * 16, "0c" * 8
 EXACT = 2**53 - 1
-FATES = ["disposed", "inferred", "gone", "changed", "held", "locked", "failed", "unknown"]
+FATES = ["disposed", "inferred", "gone", "changed", "held", "locked", "failed", "unknown", "installed"]
 
 GOOD = {
     "log-started": {"format": 1},
@@ -24,6 +24,9 @@ GOOD = {
     "limit-tripped": {"plan": DIGEST, "category": "calls", "rule": "old", "limit": "items", "value": 2, "allowed": 1},
     "plan-refused": {"plan": DIGEST, "ground": "limit"},
     "plan-allowed": {"plan": DIGEST, "run": TOKEN, "by": "person", "categories": ["calls"]},
+    "bypass-allowed": {"run": TOKEN, "plan": DIGEST, "by": REFERENCE},
+    "lifecycle-removed": {"category": "calls", "rule": "old", "store": "pbx", "why": "hold"},
+    "lifecycle-inferred": {"category": "calls", "rule": "old", "store": "pbx", "expired": 3, "early": 0, "since": 1},
     "intent": {
         "run": TOKEN,
         "plan": DIGEST,

@@ -41,7 +41,8 @@ def _of_the_bucket(bucket: Bucket, wanted: Wanted) -> Iterator[str]:
 
 def _of_others(bucket: Bucket) -> Iterator[str]:
     """Rules of the bucket's own that delete, and where its objects are copied to."""
-    rules = [rule for rule in _asked(bucket, "get_bucket_lifecycle_configuration", "Rules") if rule.get("Status") == "Enabled"]
+    every = _asked(bucket, "get_bucket_lifecycle_configuration", "Rules")
+    rules = [rule for rule in every if rule.get("Status") == "Enabled" and not rule.get("ID", "").startswith("retentiond/")]
     deleting = [rule for rule in rules if rule.keys() & {"Expiration", "NoncurrentVersionExpiration"}]
     if deleting:
         several = f"{len(deleting)} lifecycle rules of its own" if len(deleting) > 1 else "a lifecycle rule of its own"

@@ -33,7 +33,12 @@ DELETERS = 8
 """So many requests are under way at once."""
 BODY = "RawBody"
 _LISTINGS = ("ListObjectsV2", "ListObjectVersions", "DeleteObjects")
-_ONCE = frozenset({"delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object"})
+_ONCE = frozenset(
+    {
+        "delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object",
+        "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle",
+    }
+)  # fmt: skip
 _NO_LOCKS = frozenset(
     {"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration", "NotImplemented", "MethodNotAllowed"}
 )
@@ -85,6 +90,22 @@ class Bucket:
             parameters["ExpectedBucketOwner"] = self.options.owner
         answer: dict[str, Any] = getattr(client, operation)(Bucket=self.options.bucket, **parameters)
         return answer
+
+    def send(self, operation: str, body: bytes, **parameters: Any) -> None:
+        """One request with this body, byte for byte; errors as in `call`."""
+
+        def put(params: dict[str, Any], **_: Any) -> None:
+            params["body"] = body
+            if self.options.content_md5:
+                _add_md5(params)
+
+        events = self._once.meta.events
+        name = f"before-call.s3.{self._once.meta.method_to_api_mapping[operation]}"
+        events.register(name, put)
+        try:
+            self.call(operation, LifecycleConfiguration={"Rules": []}, **parameters)
+        finally:
+            events.unregister(name, put)
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R | RetentiondError]:
         """What a function gives for each item, in order, several at once; the error in the place of what fails."""
@@ -211,7 +232,8 @@ def _client(session: Any, options: Options, attempts: int) -> Any:
     client = session.create_client("s3", region_name=region, endpoint_url=options.endpoint or None, config=config)
     for operation in _LISTINGS:
         client.meta.events.register(f"before-parse.s3.{operation}", _take_body)
-    client.meta.events.register("before-parse.s3.GetBucketVersioning", _keep_body)
+    for operation in ("GetBucketVersioning", "GetBucketLifecycleConfiguration"):
+        client.meta.events.register(f"before-parse.s3.{operation}", _keep_body)
     if options.content_md5:
         client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
     return client

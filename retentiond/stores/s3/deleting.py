@@ -35,10 +35,11 @@ _DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled", "InvalidObjectS
 
 
 class Step(NamedTuple):
-    """A position of a batch, and the version that goes."""
+    """A position of a batch, and the version that goes; whether it passes a lock, for which a person has answered."""
 
     position: int
     row: Row
+    passes: bool = False
 
 
 class Fates:
@@ -96,8 +97,8 @@ class Deleting:
 
     def _send(self, steps: Sequence[Step], fates: Fates) -> tuple[list[Step], RetentiondError | None]:
         """Sends everything once; what may be tried again, and the trouble of requests that were not answered."""
-        odd = [s for s in steps if self._is_odd(s.row)]
-        plain = [s for s in steps if not self._is_odd(s.row)] if odd else steps
+        odd = [s for s in steps if self._is_odd(s)]
+        plain = [s for s in steps if not self._is_odd(s)] if odd else steps
         sent: list[Sequence[Step]] = [*chunks(plain, TOGETHER), *([s] for s in odd)]
         answers = self._bucket.each(self._request, sent)
         again: list[Step] = []
@@ -120,8 +121,8 @@ class Deleting:
 
     def _request(self, steps: Sequence[Step]) -> list[_Answer]:
         """One request; what was said of each version, without those that the answer does not mention."""
-        if len(steps) == 1 and self._is_odd(steps[0].row):
-            return [_Answer(steps[0], self._one(steps[0].row))]
+        if len(steps) == 1 and self._is_odd(steps[0]):
+            return [_Answer(steps[0], self._one(steps[0]))]
         told = [self._identified(step.row) for step in steps]
         by = {(step.row.raw, step.row.version or NULL): step for step in steps}
         found = []
@@ -131,13 +132,15 @@ class Deleting:
                 found.append(_Answer(step, code))
         return found
 
-    def _is_odd(self, row: Row) -> bool:
+    def _is_odd(self, step: Step) -> bool:
         """Whether it needs a request of its own."""
-        return self._aborts or _NOT_XML.search(row.raw) is not None
+        return self._aborts or step.passes or _NOT_XML.search(step.row.raw) is not None
 
-    def _one(self, row: Row) -> str:
+    def _one(self, step: Step) -> str:
         """The code of the error with which one deletion ended, "" for none."""
-        condition = {"IfMatch": f'"{row.etag}"'} if self._compares(row) else {}
+        row = step.row
+        condition: dict[str, Any] = {"IfMatch": f'"{row.etag}"'} if self._compares(row) else {}
+        condition |= {"BypassGovernanceRetention": True} if step.passes else {}
         try:
             if self._aborts:
                 self._bucket.ask("abort_multipart_upload", Key=wire(row.raw), UploadId=row.version)

@@ -23,12 +23,16 @@ _ABSENT = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """`locked` is until when the version is locked, None where it is not. `doubt` says why something could not be read."""
+    """`locked` is until when the version is locked, None where it is not. `doubt` says why something could not be read.
+
+    `governed`: the lock is one that whoever may can pass (governance mode, and no legal hold).
+    """
 
     metadata: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     tags: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     locked: datetime | None = None
     doubt: str = ""
+    governed: bool = False
 
 
 NONE = Detail()
@@ -56,7 +60,8 @@ def detail_of(bucket: Bucket, row: Row, *, head: bool, tags: bool) -> Detail:
     if labels is None:
         raise StoreUnavailable("the server does not say which tags an object bears", why="its answer broke off")
     metadata = {name.lower(): value for name, value in told.get("Metadata", {}).items()}
-    return Detail(metadata, {one["Key"]: one["Value"] for one in labels}, _locked(told))
+    governed = told.get("ObjectLockMode") == "GOVERNANCE" and told.get("ObjectLockLegalHoldStatus") != "ON"
+    return Detail(metadata, {one["Key"]: one["Value"] for one in labels}, _locked(told), governed=governed)
 
 
 def _locked(told: Mapping[str, Any]) -> datetime | None:

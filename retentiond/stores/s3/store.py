@@ -31,9 +31,29 @@ class S3Store(S3View):
         `StoreDenied` where the bucket keeps versions otherwise than at opening; `StoreUnavailable` where
         the server could not be asked any more: what was not yielded is then to be looked at again.
         """
+        if batch.action.kind == "lifecycle":
+            return self._install(batch)
         if not batch.action.destroys or batch.action.anonymises:
             raise ValueError("only the action delete is carried out on objects")
         return self._dispose(batch, Wanted(batch.scope, self._bucket.options.prefix))
+
+    def withdraw(self, name: str) -> bool:
+        return self._lifecycle.withdraw(name)
+
+    def _install(self, batch: Batch) -> Iterator[Settled]:
+        """Has the bucket let go by itself from now on: its own rule, as the scope says."""
+        expiry, wanted = batch.scope.expiry, Wanted(batch.scope, self._bucket.options.prefix)
+        assert expiry is not None
+        held = held_in(batch)
+        if held:
+            yield Settled(sorted(held), Outcome.HELD)
+        for i in (i for i in range(len(batch)) if i not in held):
+            self._bucket.check_versioning()
+            self._lifecycle.check(wanted, self._looking)
+            failpoints.reach("compared")
+            outcome, code = self._lifecycle.install(expiry, wanted, batch.revisions[i])
+            failpoints.reach("destroyed")
+            yield Settled([i], outcome, code)
 
     def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
         return Taking(self._bucket, self._looking, key).take(pieces)
@@ -80,8 +100,10 @@ class S3Store(S3View):
                 fates.settle(position, Outcome.CHANGED, "outside")
             elif self._bucket.needs_mfa:
                 fates.settle(position, Outcome.LOCKED, "mfa-delete")
+            elif i in page.passable and not batch.bypass:
+                fates.settle(position, Outcome.LOCKED, "governance")
             else:
-                steps[entry.row.raw, entry.row.version] = Step(position, entry.row)
+                steps[entry.row.raw, entry.row.version] = Step(position, entry.row, i in page.passable)
         return list(steps.values())
 
     def _bare(self, markers: Sequence[Step], fates: Fates) -> list[Step]:

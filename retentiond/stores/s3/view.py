@@ -19,6 +19,7 @@ from retentiond.stores.s3.client import DELETERS, Bucket
 from retentiond.stores.s3.content import edges_of, pieces_of
 from retentiond.stores.s3.details import NONE, Detail, detail_of
 from retentiond.stores.s3.inventory import Inventory
+from retentiond.stores.s3.lifecycle import Lifecycle
 from retentiond.stores.s3.listing import Listing, Row
 from retentiond.stores.s3.looking import Found, Looking
 from retentiond.stores.s3.options import Options
@@ -48,6 +49,7 @@ class S3View:
         self._looking = Looking(self._bucket)
         self._uploads = Uploads(self._bucket)
         self._inventory: Inventory | None = None
+        self._lifecycle = Lifecycle(self._bucket)
 
     @property
     def place(self) -> str:
@@ -66,12 +68,16 @@ class S3View:
 
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         """What lies under these keys now; of several versions the newest that the scope selects."""
+        if scope.expiry is not None:
+            return self._rule(scope, keys)
         wanted = Wanted(scope, self._bucket.options.prefix)
         chosen = [_newest(wanted, entries) for entries in self._entries_at(wanted, keys)]
         return self._page(wanted, chosen, keys=keys)
 
     def probe_revisions(self, scope: Scope, keys: Sequence[str], revisions: Sequence[str]) -> Page:
         """Each of these versions; what an upload can replace is shown as it is now."""
+        if scope.expiry is not None:
+            return self._rule(scope, keys)
         wanted = Wanted(scope, self._bucket.options.prefix)
         several = self._entries_at(wanted, keys)
         chosen = [named(entries, revision) for entries, revision in zip(several, revisions, strict=True)]
@@ -90,6 +96,12 @@ class S3View:
             return [scope]
         return [replace(scope, part=part) for part in parts_of(self._bucket, asked.prefix, wanted)]
 
+    def expires(self, scope: Scope) -> str:
+        assert scope.expiry is not None
+        wanted = Wanted(scope, self._bucket.options.prefix)
+        self._lifecycle.check(wanted, self._looking)
+        return self._lifecycle.state(scope.expiry, wanted)
+
     def warnings(self, scope: Scope) -> Sequence[str]:
         from retentiond.stores.s3.advice import advice
 
@@ -103,6 +115,13 @@ class S3View:
 
     def close(self) -> None:
         self._bucket.close()
+
+    def _rule(self, scope: Scope, keys: Sequence[str]) -> Page:
+        """The rule of the bucket's own as an item, which is there as long as it is not as it should be."""
+        assert scope.expiry is not None
+        state = self._lifecycle.state(scope.expiry, Wanted(scope, self._bucket.options.prefix)) or None
+        several = len(keys)
+        return Page(list(keys), [state] * several, [None] * several, [0] * several)
 
     # From rows to pages
 
@@ -179,15 +198,20 @@ class S3View:
         if keys is None and wanted.selection.tags:
             both = [(e, d) for e, d in zip(entries, details, strict=True) if d.doubt or wanted.is_tagged(d.tags)]
             entries, details = [e for e, _ in both], [d for _, d in both]
+        passable = {i: d.locked for i, d in enumerate(details) if wanted.scope.bypass and d.governed and d.locked}
         starts = [_start(wanted, e, d) for e, d in zip(entries, details, strict=True)]
         scope, held = wanted.scope, wanted.scope.predicates[0].hold if wanted.scope.predicates else None
         return Page(
             keys=[key_of(e.row.raw) for e in entries if e is not None] if keys is None else list(keys),
-            revisions=[None if e is None else wanted.revision(e.row, d.tags) for e, d in zip(entries, details, strict=True)],
+            revisions=[
+                None if e is None else wanted.revision(e.row, d.tags, passable.get(i))
+                for i, (e, d) in enumerate(zip(entries, details, strict=True))
+            ],
             starts=starts,
             sizes=[0 if e is None else e.row.size for e in entries],
             facts={name: [None if e is None else _fact(wanted, e, name) for e in entries] for name in scope.fields} or NOTHING,
-            locked_until=_locks(entries, details),
+            locked_until=_locks(entries, {i: d.locked for i, d in enumerate(details) if d.locked and i not in passable}),
+            passable=passable,
             doubts=_doubts(wanted, entries, details),
             held=dict.fromkeys(range(len(entries)), held) if held is not None else NOTHING,
             unseen=unseen,
@@ -271,9 +295,8 @@ def _may_be_due(wanted: Wanted, entry: Entry) -> bool:
     return (scope.now is None or start <= scope.now) and (scope.waiting_from is None or start < scope.waiting_from)
 
 
-def _locks(entries: Sequence[Entry | None], details: Sequence[Detail]) -> dict[int, datetime]:
-    """The locks, and those of what markers hide: a marker above a locked version stays with it."""
-    found = {i: d.locked for i, d in enumerate(details) if d.locked is not None}
+def _locks(entries: Sequence[Entry | None], found: dict[int, datetime]) -> dict[int, datetime]:
+    """The locks that were found, and those of what markers hide: a marker above a locked version stays with it."""
     if not found:
         return found
     by_key: dict[str, datetime] = {}

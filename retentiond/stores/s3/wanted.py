@@ -84,12 +84,13 @@ class Wanted:
             return read(metadata.get(name.lower()), self._zone, self.scope.start.unit)
         return read(tags.get(name), self._zone, self.scope.start.unit) if kind == "tag" else None
 
-    def revision(self, row: Row, tags: Mapping[str, str] | None) -> str:
-        """The revision of a row; with its tags where the rule goes by them, because they can change under a version."""
-        if not self.needs_tags or row.marker:
+    def revision(self, row: Row, tags: Mapping[str, str] | None, passable: datetime | None = None) -> str:
+        """The revision of a row; with its tags where the rule goes by them, and a lock that it may pass: both can change."""
+        if row.marker or not (self.needs_tags or passable):
             return row.revision
-        told = digest(dict(sorted((tags or {}).items())))
-        return f"{row.revision}#{told[:16]}"
+        told: dict[str, object] = {"tags": dict(sorted((tags or {}).items()))} if self.needs_tags else {}
+        lock = {"lock": passable.isoformat()} if passable else {}
+        return f"{row.revision}#{digest(told | lock)[:16]}"
 
     def _date(self, match: Match | bool) -> datetime | None:
         if not isinstance(match, re.Match):
