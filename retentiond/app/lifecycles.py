@@ -51,9 +51,12 @@ class _Counted:
 
 
 def survey_bucket(
-    house: House, view: View, bench: Bench, judgements: Iterable[Judgement], plan: Draft, *, stays: bool
+    house: House, view: View, bench: Bench, judgements: Iterable[Judgement], plan: Draft, *, stays: bool, forecast: bool
 ) -> Surveyed:
-    """What is due by a rule that the bucket keeps by itself, and one step where its own rule is not as it should be."""
+    """What is due by a rule that the bucket keeps by itself, and one step where its own rule is not as it should be.
+
+    A `forecast` infers nothing: what will have gone nobody has counted.
+    """
     rule, expiry = bench.rule, _expiry(bench)
     if not isinstance(view, Expiring):
         raise StoreDenied("a store of this type cannot delete by itself", do="leave `by` out")
@@ -70,7 +73,7 @@ def survey_bucket(
         counts.lifecycle["state"] = "in-doubt"
     elif state:
         plan.add([_step(bench, expiry, state, plan.total + 1)])
-    if known is not None and known.since and not bench.holds:
+    if known is not None and known.since and not (bench.holds or forecast):
         _watch_over(house, counts, known, state, bench)
     return surveyed
 

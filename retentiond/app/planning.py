@@ -184,7 +184,8 @@ class _Planner:
             pages = (self.back(judged, bench) for judged in pages)
         following = Following(bench, partial(self._item, bench))
         if rule.by:
-            surveyed = survey_bucket(self.house, view, bench, following.watch(_met(pages, bench)), writer, stays=self.stays)
+            judged, whether = following.watch(_met(pages, bench)), {"stays": self.stays, "forecast": self.forecast}
+            surveyed = survey_bucket(self.house, view, bench, judged, writer, **whether)
         else:
             surveyed = draft(following.watch(_met(pages, bench)), bench, writer, stays=self.stays)
         self._follow(bench, following)
