@@ -310,14 +310,18 @@ class _Works:
         self._all_allowed = len(allowed) == len(plan.header.categories)
         self._benches: dict[tuple[str, str], Bench] = {}
         self._looks: dict[tuple[str, str], SecondLook] = {}
+        self._known: dict[tuple[str, str], Sequence[Stretch]] = {}
         self._sets = _sets(house, plan)
 
     def all(self, first: int = 1, end: int | None = None, but: Stretch | None = None) -> Iterator[Work | Mass]:
         """The works of the steps from a number on to before another; nothing goes in one act that is `but`."""
 
         def stretches(category: str, rule: str) -> Sequence[Stretch]:
-            allowed = self._stretches(category, rule) if category in self._allowed else ()
-            return [stretch for stretch in allowed if stretch != but]
+            if category not in self._allowed:
+                return ()
+            if (category, rule) not in self._known:
+                self._known[category, rule] = self._stretches(category, rule)
+            return [stretch for stretch in self._known[category, rule] if stretch != but]
 
         for found in whole_stretches(self._blocks, stretches, first, end):
             if isinstance(found, Whole):

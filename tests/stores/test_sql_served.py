@@ -388,3 +388,38 @@ def test_a_disposal_reaches_its_four_arrows_in_order(calls):
         finally:
             failpoints.watch(None)
     assert ["claimed", "compared", "destroyed", "settled"] == reached
+
+
+# What is held, and for how long
+
+IN_TRANSACTION = {
+    "postgres": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
+    "mariadb": "SELECT count(*) FROM information_schema.INNODB_TRX",
+}
+
+
+def test_between_two_pages_no_transaction_is_open(calls):
+    calls.many("INSERT INTO calls (id, at, kind) VALUES (%s, '2020-01-01', 'in')", [(n,) for n in range(1000, 7000)])
+    with look(calls) as view:
+        pages = view.scan(scope("calls"))
+        seen = 0
+        for page in pages:
+            seen += len(page)
+            assert [(0,)] == calls.sql(IN_TRANSACTION[calls.kind])
+    assert 6040 == seen
+
+
+LIMITS = {
+    "postgres": "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')",
+    "mariadb": "SELECT @@innodb_lock_wait_timeout, @@lock_wait_timeout, @@max_statement_time",
+}
+
+
+def test_locks_and_statements_have_a_time_limit_whatever_the_server_is_used_to(calls):
+    for open_ in (look, act):
+        with open_(calls) as view, closing(view.database.con.cursor()) as cursor:
+            cursor.execute(LIMITS[calls.kind])
+            told = cursor.fetchall()[0]
+            assert (("5s", "5min") if calls.kind == "postgres" else (5, 5, 300)) == tuple(
+                one if calls.kind == "postgres" else round(float(one)) for one in told
+            )

@@ -43,10 +43,15 @@ class Partitions:
     """The partitions of a store's tables."""
 
     def __init__(self, store: SqlStore) -> None:
-        self._store = store
+        self._store, self._names = store, dict[Stretch, str]()
 
     def of(self, scope: Scope, most: int) -> list[Whole]:
         """The partitions of at most so many rows that could go as a whole, as they are now."""
+        found = self._found(scope, most)
+        self._names |= {whole.stretch: whole.name for whole in found}
+        return found
+
+    def _found(self, scope: Scope, most: int, only: str | None = None) -> list[Whole]:
         if scope.columns or goes_with_kin(scope):
             return []
         layout, database = self._store.layout(scope), self._store.database
@@ -56,7 +61,7 @@ class Partitions:
         with database.guard():
             if database.triggers(table.name):
                 return []
-            parts = database.partitions(table.name)
+            parts = [part for part in database.partitions(table.name) if only in (None, part[0])]
         return [whole for name, source in parts if (whole := self._looked_at(layout, name, source, most)) is not None]
 
     def _looked_at(self, layout: Layout, name: str, source: str, most: int) -> Whole | None:
@@ -107,7 +112,8 @@ class Partitions:
 
     def _now(self, scope: Scope, stretch: Stretch) -> Whole | None:
         """The partition that a stretch is, as long as it is there."""
-        return next((whole for whole in self.of(scope, stretch.items) if whole.stretch == stretch), None)
+        found = self._found(scope, stretch.items, self._names.get(stretch))
+        return next((whole for whole in found if whole.stretch == stretch), None)
 
     def _compare(self, layout: Layout, whole: Whole, likeness: Likeness, predicates: Sequence[str]) -> None:
         """`Unlike` unless the partition has just such rows, and all of them may go."""
