@@ -310,22 +310,14 @@ class _Works:
         self._all_allowed = len(allowed) == len(plan.header.categories)
         self._benches: dict[tuple[str, str], Bench] = {}
         self._looks: dict[tuple[str, str], SecondLook] = {}
-        self._known: dict[tuple[str, str], Sequence[Stretch]] = {}
         self._sets = _sets(house, plan)
 
-    def all(self, first: int = 1, end: int | None = None, but: Stretch | None = None) -> Iterator[Work | Mass]:
-        """The works of the steps from a number on to before another; nothing goes in one act that is `but`."""
-
-        def stretches(category: str, rule: str) -> Sequence[Stretch]:
-            if category not in self._allowed:
-                return ()
-            if (category, rule) not in self._known:
-                self._known[category, rule] = self._stretches(category, rule)
-            return [stretch for stretch in self._known[category, rule] if stretch != but]
-
-        for found in whole_stretches(self._blocks, stretches, first, end):
+    def all(self) -> Iterator[Work | Mass]:
+        for found in whole_stretches(self._blocks, self._stretches):
             if isinstance(found, Whole):
-                yield self._mass(found)
+                mass = self._mass(found)
+                yield mass
+                found.taken = mass.taken
             else:
                 yield from self._of(found)
 
@@ -334,7 +326,7 @@ class _Works:
 
     def _mass(self, found: Whole) -> Mass:
         step, stretch = found.step, found.stretch
-        bench, end = self._bench(step.category, step.rule), step.n + stretch.items
+        bench = self._bench(step.category, step.rule)
 
         def parts(size: int) -> Iterator[Work]:
             left = stretch.items
@@ -344,8 +336,7 @@ class _Works:
                 if left <= 0:
                     return
 
-        scope = scope_for(bench, everything=True)
-        return Mass(bench, scope, stretch, found.others, parts, partial(self.all, step.n, end, stretch))
+        return Mass(bench, scope_for(bench, everything=True), stretch, found.others, parts)
 
     def _bench(self, category: str, rule: str) -> Bench:
         bench = self._benches.get((category, rule))
@@ -376,6 +367,8 @@ class _Works:
 
     def _stretches(self, category: str, name: str) -> Sequence[Stretch]:
         """What the store of a rule could let go in one act; nothing where it judges its items together, sets, or by events."""
+        if category not in self._allowed:
+            return ()
         bench = self._bench(category, name)
         rule = bench.rule
         by_itself = rule.generations is None and rule.forbid is None and rule.start.kind != "event" and not rule.link

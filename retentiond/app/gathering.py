@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from retentiond.engine.codec import Step
 from retentiond.engine.ports import Stretch
@@ -35,31 +35,38 @@ def whole_families(blocks: Iterable[list[Step]]) -> Iterator[list[Step]]:
         yield held
 
 
-class Whole(NamedTuple):
-    """The first of the steps that seem to be a stretch of their store; the first keys of its others."""
+@dataclass(slots=True)
+class Whole:
+    """The first of the steps that seem to be a stretch of their store, and the first keys of its others.
+
+    `taken` is for whoever is given it to say: that all of its steps have been seen to.
+    """
 
     step: Step
     stretch: Stretch
     others: frozenset[str]
+    taken: bool = False
 
 
-def whole_stretches(read: Blocks, stretches: Stretches, first: int = 1, end: int | None = None) -> Iterator[list[Step] | Whole]:
-    """The steps from number `first` to before `end`; in the place of those that begin like a stretch, that."""
+def whole_stretches(read: Blocks, stretches: Stretches) -> Iterator[list[Step] | Whole]:
+    """The steps; in the place of those that begin like a stretch, that, and where it is not taken, they come after it."""
     known: dict[tuple[str, str], dict[str, Stretch]] = {}
-    here: int | None = first
+    here: int | None = 1
     while here is not None:
         found: Whole | None = None
-        for each in read(here):
-            block = each if end is None else [s for s in each if s.n < end]
-            if not block:
-                break
+        for block in read(here):
             at, found = _begins(block, known, stretches)
             if block[:at]:
                 yield block[:at]
             if found is not None:
                 yield found
                 break
-        here = None if found is None else found.step.n + found.stretch.items
+        here = None
+        if found is not None and found.taken:
+            here = found.step.n + found.stretch.items
+        elif found is not None:
+            here = found.step.n
+            del known[found.step.category, found.step.rule][found.step.key]
 
 
 def _begins(

@@ -138,7 +138,7 @@ class Executor:
             self._lose(name, error)
 
     def _at_once(self, mass: Mass) -> Iterator[Result]:
-        """Lets a whole stretch go in one act, while no lane is at work; or its items, as any others, where that may not be."""
+        """Lets a whole stretch go in one act, while no lane is at work; where that may not be, its items come as any others."""
         yield from self._drain()
         yield from self._wait_for_others(mass.store)
         self.stopped = self._stop()
@@ -154,8 +154,8 @@ class Executor:
             self._lose(mass.store, error)
             return
         if done is None:
-            yield from self._carry_out(mass.works())
             return
+        mass.taken = True
         for index, work in zip(done.intents, mass.parts(PART), strict=True):
             yield from self._close(self._of_mass(done, index, work, store))
             yield from self._drain()

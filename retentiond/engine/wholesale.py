@@ -25,11 +25,11 @@ PART = 5 * PAGE
 """So many items share an intent here: the positions of all of them, told twice, fit into the entry of an outcome."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mass:
     """Steps of a plan that seem to be a stretch of their store. `parts` reads them anew, in works of at most so many.
 
-    `others` are the first keys of the further stretches; `works` are the same steps for the case that they do not go in one act.
+    `others` are the first keys of the further stretches. `taken` says that all its items have been acted on; otherwise none.
     """
 
     bench: Bench
@@ -37,7 +37,7 @@ class Mass:
     stretch: Stretch
     others: frozenset[str]
     parts: Callable[[int], Iterator[Work]]
-    works: Callable[[], Iterator[Work | Mass]]
+    taken: bool = False
 
     @property
     def store(self) -> str:

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retentiond.app.applying import contiguous
-from retentiond.app.gathering import whole_families, whole_stretches
+from retentiond.app.gathering import Whole, whole_families, whole_stretches
 from retentiond.core.policy import Action, PathSelection, Start
 from retentiond.engine.codec import Step, StepLine, lines, steps
-from retentiond.engine.ports import PAGE, Batch, Scope, Stretch
+from retentiond.engine.ports import Batch, Scope, Stretch
 
 SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=30)
 
@@ -55,20 +55,30 @@ def test_a_step_says_its_parent_only_where_it_has_one():
     assert ("p", 7, 9) == (read.parent, read.request, read.set)
 
 
-@given(SIZES, st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29)), st.integers(1, 9))
-def test_a_stretch_stands_by_itself_where_all_of_it_is_planned(sizes, together, short, width):
-    """`together`: which of the pieces are stretches; `short`: of which the store has one item more than the plan."""
-    everything, stretches, whole = [], [], []
+@given(SIZES, st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29)), st.sets(st.integers(0, 29)), st.integers(1, 9))
+def test_each_step_comes_once_whether_its_stretch_is_taken_or_not(sizes, together, short, refused, width):
+    """`together`: the pieces that are stretches; `short`: of which the store has one item more than the plan."""
+    everything, stretches = [], {}
     for piece, size in enumerate(sizes):
         keys = [f"k/{piece}/{i}" for i in range(size)]
         first = len(everything) + 1
         everything += [Step(first + i, "c", "r", "s", key, "1", "delete", 1, None) for i, key in enumerate(keys)]
         if piece in together:
-            stretches.append(Stretch(keys[0], keys[-1], size + (piece in short)))
-            whole += [] if piece in short else [keys]
-    blocks = list(whole_stretches((everything[i : i + width] for i in range(0, len(everything), width)), lambda *_: stretches))
-    assert everything == [step for block in blocks for step in block]
-    found = [[step.key for step in block] for block in blocks]
-    if not short:
-        assert [keys for keys in whole if keys not in found] == []
-    assert all(len(block) <= max(PAGE, *sizes) for block in blocks)
+            stretches[piece] = Stretch(keys[0], keys[-1], size + (piece in short))
+
+    def read(first):
+        rest = everything[first - 1 :]
+        return [rest[i : i + width] for i in range(0, len(rest), width)]
+
+    told, offered = [], []
+    for found in whole_stretches(read, lambda *_: list(stretches.values())):
+        if not isinstance(found, Whole):
+            assert len(found) <= width
+            told += found
+            continue
+        offered.append(found.stretch)
+        piece = int(found.step.key.split("/")[1])
+        found.taken = piece not in short | refused
+        told += everything[found.step.n - 1 :][: found.stretch.items] if found.taken else []
+    assert everything == told
+    assert list(stretches.values()) == offered
