@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from datetime import date, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -14,44 +16,72 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 KEYS = int(os.environ.get("KEYS", "10000000"))
 FEWER = 200_000
-PAGE = 1000
+PAGE, A_DAY = 1000, 10_000
+ROOT = "rec/"
 ROW = (
-    "<Contents><Key>rec%%2F2099-01-01%%2F%09d.wav</Key><LastModified>2026-11-01T10:20:30.123Z</LastModified>"
+    "<Contents><Key>rec%%2F{day}%%2F%09d.wav</Key><LastModified>2026-11-01T10:20:30.123Z</LastModified>"
     "<ETag>&quot;c4ca4238a0b923820dcc509a6f75849b&quot;</ETag><Size>200</Size><StorageClass>STANDARD</StorageClass></Contents>"
 )
 HEAD = '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><EncodingType>url</EncodingType>'
-ROWS = ROW * PAGE
+END = "\U0010ffff"
+
+
+@cache
+def day(number):
+    return str(date(2099, 1, 1) + timedelta(days=number))
 
 
 def name(n):
-    return f"rec/2099-01-01/{n:09}.wav"
+    return f"{ROOT}{day(n // A_DAY)}/{n:09}.wav"
+
+
+@cache
+def template(number, rows):
+    """So many rows of one day, their numbers left out."""
+    return ROW.format(day=day(number)) * rows
 
 
 class Stub(BaseHTTPRequestHandler):
-    """A bucket of `count` objects, all of one day far ahead."""
+    """A bucket of `count` objects, in folders of as many days far ahead as it takes."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     count = 0
 
     def do_HEAD(self):
         self.answer(b"")
 
     def do_GET(self):
-        query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+        query = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
         if "versioning" in query:
             return self.answer(b"<VersioningConfiguration/>")
         if "list-type" not in query:
             return self.answer(b"<Error><Code>NoSuchLifecycleConfiguration</Code></Error>", 404)
-        after = (query.get("start-after") or query.get("continuation-token") or [""])[0]
-        first = bisect_right(range(self.count), after, key=name)
-        last = min(first + min(PAGE, int(query["max-keys"][0]) if "max-keys" in query else PAGE), self.count)
-        rows = (
-            ROWS % tuple(range(first, first + PAGE)) if last - first == PAGE else ROW * (last - first) % tuple(range(first, last))
-        )
-        more = last < self.count
+        prefix, most = query.get("prefix", ""), min(PAGE, int(query.get("max-keys", PAGE)))
+        if query.get("delimiter") and prefix == ROOT:
+            return self.answer(self.folders(most))
+        after = query.get("start-after") or query.get("continuation-token") or ""
+        every = range(self.count)
+        first = max(bisect_left(every, prefix, key=name), bisect_right(every, after, key=name))
+        return self.answer(self.keys(first, most, bisect_right(every, prefix + END, key=name)))
+
+    def folders(self, most):
+        days = -(-self.count // A_DAY)
+        told = "".join(f"<CommonPrefixes><Prefix>rec%2F{day(n)}%2F</Prefix></CommonPrefixes>" for n in range(min(days, most)))
+        return f"{HEAD}{told}<IsTruncated>{str(days > most).lower()}</IsTruncated></ListBucketResult>".encode()
+
+    def keys(self, first, most, end):
+        """So many keys from a number on, as far as another one."""
+        last = max(first, min(first + most, end))
+        told, at = [], first
+        while at < last:
+            upto = min(last, (at // A_DAY + 1) * A_DAY)
+            told.append(template(at // A_DAY, upto - at) % tuple(range(at, upto)))
+            at = upto
+        more = last < end
         token = f"<NextContinuationToken>{name(last - 1)}</NextContinuationToken>" if more else ""
-        end = f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}</ListBucketResult>"
-        return self.answer((HEAD + rows + end).encode())
+        return f"{HEAD}{''.join(told)}<IsTruncated>{str(more).lower()}</IsTruncated>{token}</ListBucketResult>".encode()
 
     def answer(self, body, status=200):
         self.send_response(status)

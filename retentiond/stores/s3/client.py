@@ -30,8 +30,9 @@ from retentiond.stores.s3.trouble import refusal
 
 Versioning = Literal["unversioned", "enabled", "suspended"]
 DELETERS = 8
-"""So many requests are under way at once."""
+"""So many requests of one handle are under way at once, where each is about one object."""
 BODY = "RawBody"
+"""What an answer that a parser of ours reads is found under; so is the body of a request that we have written ourselves."""
 _LISTINGS = ("ListObjectsV2", "ListObjectVersions", "DeleteObjects")
 _ONCE = frozenset(
     {
@@ -51,16 +52,17 @@ R = TypeVar("R")
 class Bucket:
     """An open bucket. Its requests may come from several threads at once.
 
-    `versioning` is as it was at opening; `locks` says whether versions may be locked.
+    `versioning` is as it was at opening; `locks` says whether versions may be locked. Only one that
+    `acts` has a line for requests that let something go.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, acts: bool = False) -> None:
         self.options = options
         self._pool: ThreadPoolExecutor | None = None
         try:
             session = _session(options)
             self._asking = _client(session, options, attempts=5)
-            self._once = _client(session, options, attempts=1)
+            self._once: Any = _client(session, options, attempts=1) if acts else None
         except (BotoCoreError, ValueError) as error:
             raise refusal(error) from error
         head = self.call("head_bucket")["ResponseMetadata"]["HTTPHeaders"]
@@ -146,7 +148,8 @@ class Bucket:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._asking.close()
-        self._once.close()
+        if self._once is not None:
+            self._once.close()
 
     def _versioning(self) -> tuple[Versioning, bool]:
         answer = self.call("get_bucket_versioning")
@@ -231,25 +234,44 @@ def _client(session: Any, options: Options, attempts: int) -> Any:
     region = options.region or "us-east-1"
     client = session.create_client("s3", region_name=region, endpoint_url=options.endpoint or None, config=config)
     for operation in _LISTINGS:
-        client.meta.events.register(f"before-parse.s3.{operation}", _take_body)
+        # by this spelling it comes before botocore's own `before-parse.s3.*`, which reads the whole body in search of an error
+        client.meta.events.register(f"before-parse.*.{operation}", _take_body)
     for operation in ("GetBucketVersioning", "GetBucketLifecycleConfiguration"):
         client.meta.events.register(f"before-parse.s3.{operation}", _keep_body)
+    client.meta.events.register("provide-client-params.s3.DeleteObjects", _set_body_aside)
+    client.meta.events.register("before-call.s3.DeleteObjects", _send_body)
     if options.content_md5:
         client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
     return client
 
 
 def _take_body(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Keeps the body for a parser of ours, and leaves an empty one for botocore's, which is slow."""
+    """Keeps the body for a parser of ours, and leaves an empty one for botocore's, which is slow.
+
+    One that is an error stays, and one that may have broken off: botocore looks, and asks again.
+    """
     body = response_dict["body"]
     if response_dict["status_code"] == 200 and not _ERROR.match(body):
         customized_response_dict[BODY] = body
-        response_dict["body"] = b"<Empty/>"
+        if body.rstrip().endswith(b"Result>"):
+            response_dict["body"] = b"<Empty/>"
 
 
 def _keep_body(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     """Keeps the body of an answer that says something by what is not in it, so that a broken one can be told from it."""
     customized_response_dict[BODY] = response_dict["body"]
+
+
+def _set_body_aside(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any] | None:
+    """Takes a body that is written already out of the parameters: botocore writes XML slowly, too."""
+    if BODY not in params:
+        return None
+    context[BODY] = params[BODY]
+    return {name: value for name, value in params.items() if name != BODY} | {"Delete": {"Objects": []}}
+
+
+def _send_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    params["body"] = context.get(BODY, params["body"])
 
 
 def _add_md5(params: dict[str, Any], **_: Any) -> None:

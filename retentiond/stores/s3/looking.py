@@ -14,8 +14,10 @@ from retentiond.stores.s3.listing import Listing, Row, order
 
 _FEW = 16
 """So few keys are asked for one by one at once."""
-_WORTH = 40
-"""An answer of a walk has to settle so many keys, or asking for each is quicker."""
+_WORTH = 25
+"""One in so many rows of a walk has to be one of the keys, or asking for each is quicker."""
+_GLANCE = 100
+"""So many rows show at first whether anything is there: after a deletion nothing is, and what lies behind is nobody's concern."""
 
 Found = dict[str, list[Row]]
 
@@ -39,7 +41,7 @@ class Looking:
     def _walk(self, wanted: Sequence[str], found: Found) -> list[str]:
         """Settles keys as far as a walk is worth it; the rest."""
         prefix = os.path.commonprefix([wanted[0], wanted[-1]])  # noqa: RUF071 keys are texts, not paths
-        listing = Listing(self._bucket, prefix, after=wanted[0][:-1], until=wanted[-1])
+        listing = Listing(self._bucket, prefix, after=wanted[0][:-1], until=wanted[-1], glance=_GLANCE)
         at, worth = 0, True
         for rows in listing.pages():
             if not worth:
@@ -51,7 +53,7 @@ class Looking:
                     at += 1
                 if wanted[at] == row.raw:
                     found.setdefault(row.raw, []).append(row)
-            worth = at - before >= _WORTH
+            worth = (at - before) * _WORTH >= len(rows)
         for raw in wanted[at:]:
             found.setdefault(raw, [])
         return []

@@ -10,10 +10,13 @@ import json
 from collections.abc import Callable
 
 from retentiond.stores.s3.client import BODY, Bucket, wire
-from retentiond.stores.s3.listing import Listing, folders_of
+from retentiond.stores.s3.listing import Listing, folders_of, order
 
 _FEW = 200
 """So few keys are not worth splitting."""
+_A_PART = 6_000
+"""So many keys are worth a further part."""
+_SAMPLES = 4
 _ANSWER = 500
 """So many folders and objects are looked at to find folders."""
 _MOST_CHARACTERS = 64
@@ -34,11 +37,23 @@ def parts_of(bucket: Bucket, prefix: str, wanted: int) -> list[str]:
     if wanted < 2 or len(first) < _FEW:
         return [""]
     places = _Places(bucket).found(prefix, wanted)
-    count = min(wanted, len(places))
+    count = min(wanted, len(places), max(2, _guess(bucket, prefix, places) // _A_PART))
     cuts = [places[n * len(places) // count] for n in range(1, count)]
     if not cuts:
         return [""]
     return [json.dumps(bounds) for bounds in zip(["", *cuts], [*cuts, None], strict=True)]
+
+
+def _guess(bucket: Bucket, prefix: str, places: list[str]) -> int:
+    """How many keys there may be: by some answers here and there, and how many places each reaches into, the fewest counting."""
+
+    def looked(first: int) -> int:
+        rows = next(Listing(bucket, prefix, after=places[first]).pages(), [])
+        last = order(rows[-1].raw) if rows else b""
+        reached = sum(order(place) <= last for place in places[first:])
+        return len(rows) * len(places) // max(1, reached)
+
+    return max(bucket.all(looked, range(0, len(places), -(-len(places) // _SAMPLES))))
 
 
 class _Places:

@@ -16,6 +16,7 @@ from retentiond.engine import failpoints
 from retentiond.engine.ports import OUTSIDE, Batch, Deposit
 from retentiond.stores.fates import held_in
 from retentiond.stores.s3.deleting import Deleting, Fates, Step
+from retentiond.stores.s3.options import Options
 from retentiond.stores.s3.proving import proof
 from retentiond.stores.s3.taking import Taking
 from retentiond.stores.s3.view import Entry, S3View, is_hidden, named
@@ -24,6 +25,9 @@ from retentiond.stores.s3.wanted import Wanted
 
 class S3Store(S3View):
     """A view of a bucket that can also let go."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options, acts=True)
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         """Lets the batch's versions go, its markers after them. `ValueError` for a batch that is not for objects.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from retentiond.core.item import NOTHING, Page, key_of, raw_of
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
-from retentiond.stores.s3.client import DELETERS, Bucket
+from retentiond.stores.s3.client import Bucket
 from retentiond.stores.s3.content import edges_of, pieces_of
 from retentiond.stores.s3.details import NONE, Detail, detail_of
 from retentiond.stores.s3.inventory import Inventory
@@ -27,6 +27,8 @@ from retentiond.stores.s3.shards import bounds_of, parts_of
 from retentiond.stores.s3.uploads import Uploads
 from retentiond.stores.s3.wanted import Match, Wanted
 
+LANES = 4
+"""So many handles side by side: more wait for one another in the server, which then needs a fifth longer for each deletion."""
 HIDES = "it is a delete marker, and hides versions that are there still"
 _COMPARED = "the server compares while it deletes: conditional deletes were declared in the configuration"
 _LOOKED = "objects without a version id are compared just before they are deleted, not while: `conditional_deletes` is not on"
@@ -44,8 +46,8 @@ class Entry(NamedTuple):
 class S3View:
     """An open handle on a bucket that only looks; it belongs to the thread that opened it."""
 
-    def __init__(self, options: Options) -> None:
-        self._bucket = Bucket(options)
+    def __init__(self, options: Options, *, acts: bool = False) -> None:
+        self._bucket = Bucket(options, acts=acts)
         self._looking = Looking(self._bucket)
         self._uploads = Uploads(self._bucket)
         self._inventory: Inventory | None = None
@@ -60,7 +62,7 @@ class S3View:
         """Atomic by version id, and where the server compares ETags; else an upload can slip in."""
         versioned, declared = self._bucket.versioning == "enabled", self._bucket.options.conditional_deletes
         notes = () if versioned else (_COMPARED,) if declared else (_LOOKED,)
-        return Traits(atomic=versioned or declared, notes=notes, clock=self._bucket.clock, lanes=DELETERS)
+        return Traits(atomic=versioned or declared, notes=notes, clock=self._bucket.clock, lanes=LANES)
 
     def scan(self, scope: Scope) -> Iterator[Page]:
         """Every version of the scope, once. `ValueError` for a scope that objects do not have, before anything is read."""
