@@ -22,10 +22,11 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTEC
 
 @dataclass
 class Contestant:
-    """Something to be timed: `commands` are run one after the other, in `folder`."""
+    """Something to be timed: `commands` are run one after the other, in `folder`, in each of the first `rounds` rounds."""
 
     name: str
     commands: Sequence[Sequence[str] | Callable[[], Sequence[str]]]
+    rounds: int = ROUNDS
     seconds: list[float] = field(default_factory=list)
     parts: list[list[float]] = field(default_factory=list)
     peak: int = 0
@@ -49,9 +50,9 @@ def timed(command: Sequence[str], folder: Path) -> tuple[float, int, bytes]:
 
 
 def race(contestants: Sequence[Contestant], folder: Path, prepare: Callable[[], None]) -> None:
-    """Runs every contestant `ROUNDS` times, each on data made anew."""
-    for _ in range(ROUNDS):
-        for contestant in contestants:
+    """Runs every contestant `ROUNDS` times, or fewer where it says so, each on data made anew."""
+    for number in range(ROUNDS):
+        for contestant in [c for c in contestants if number < c.rounds]:
             prepare()
             parts = []
             for command in contestant.commands:
@@ -69,7 +70,7 @@ def table(title: str, contestants: Sequence[Contestant], items: int) -> str:
         ratio = c.median / contestants[0].median
         rows.append(f"| {c.name} | {c.median:.2f} | {c.median / items * 1e6:.1f} | {ratio:.2f} | {c.peak / 1024:.0f} |")
     spread = ", ".join(f"{c.name}: {min(c.seconds):.2f}–{max(c.seconds):.2f}" for c in contestants)
-    rows += ["", f"{ROUNDS} rounds, medians; spread {spread}"]
+    rows += ["", f"{max(c.rounds for c in contestants)} rounds, medians; spread {spread}"]
     return "\n".join(rows) + "\n"
 
 

@@ -1,7 +1,7 @@
 """One node of Ceph that keeps everything in memory: a monitor, a store, and the gateway that speaks S3.
 
 `mini(folder, who, program, free_port)` starts the first two and says how the third is started; all three
-end with whoever started them.
+end with whoever started them. What is ended by SIGTERM writes its memory into the folder, and `again` starts from there.
 """
 
 import subprocess
@@ -47,6 +47,7 @@ osd data = {folder}/osd
 osd objectstore = memstore
 memstore device bytes = 2147483648
 memstore page size = 4096
+osd fast shutdown = false
 osd min pg log entries = 200
 osd max pg log entries = 200
 # without cephx the store's own two commands at its start can come before it has the map; it is placed by hand below
@@ -80,10 +81,8 @@ def mini(folder, who, program, free_port):
             raise SystemExit(f"{name}: {done.stderr or done.stdout}")
         return done.stdout
 
-    def begin(name, *args):
-        command = ["setpriv", "--pdeathsig=KILL", *who, program(name), "-c", conf, *args, "-f"]
-        log = open(f"{folder}/{name}.out", "wb")  # noqa: SIM115 the process writes to it as long as it lives
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    def begin(name, number):
+        return begun(folder, who, program, name, number)
 
     def ceph(*args):
         return run("ceph", "-c", conf, "--connect-timeout", "2", *args, check=False)
@@ -97,18 +96,33 @@ def mini(folder, who, program, free_port):
     run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"v1:127.0.0.1:{mon}", f"{folder}/monmap")
     run("ceph-authtool", "--create-keyring", f"{folder}/keyring", "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
     run("ceph-mon", "-c", conf, "--mkfs", "-i", "a", "--monmap", f"{folder}/monmap", "--keyring", f"{folder}/keyring")
-    beside = [begin("ceph-mon", "-i", "a")]
+    beside = [begin("ceph-mon", "a")]
     until(lambda: ceph("mon", "stat"), beside[0])
     store = str(uuid.uuid4())
     told("osd", "new", store)
     run("ceph-osd", "-c", conf, "-i", "0", "--mkfs", "--osd-uuid", store)
     told("osd", "crush", "add", "osd.0", "1.0", "host=localhost", "root=default")
-    beside.append(begin("ceph-osd", "-i", "0"))
+    beside.append(begin("ceph-osd", "0"))
     until(lambda: "1 up" in ceph("osd", "stat"), beside[1])
     for user, key, secret in (("test", ACCESS, SECRET), ("other", OTHER, OTHER_SECRET)):
         told = ["user", "create", f"--uid={user}", f"--display-name={user}", f"--access-key={key}", f"--secret-key={secret}"]
         run("radosgw-admin", "-c", conf, "-n", "client.rgw", *told, "--max-buckets=100000")
-    return [program("radosgw"), "-c", conf, "-n", "client.rgw", "-f"], f"http://{ACCESS}:{SECRET}@127.0.0.1:{port}", beside
+    return gateway(folder, program), f"http://{ACCESS}:{SECRET}@127.0.0.1:{port}", beside
+
+
+def again(folder, who, program):
+    """The monitor and the store of a folder in which both have been ended well."""
+    return [begun(folder, who, program, "ceph-mon", "a"), begun(folder, who, program, "ceph-osd", "0")]
+
+
+def begun(folder, who, program, name, number):
+    command = ["setpriv", "--pdeathsig=KILL", *who, program(name), "-c", f"{folder}/ceph.conf", "-i", number, "-f"]
+    log = open(f"{folder}/{name}.out", "wb")  # noqa: SIM115 the process writes to it as long as it lives
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def gateway(folder, program):
+    return [program("radosgw"), "-c", f"{folder}/ceph.conf", "-n", "client.rgw", "-f"]
 
 
 def until(answers, process):
