@@ -15,11 +15,10 @@ from retentiond.app.house import House
 from retentiond.app.planning import is_searched
 from retentiond.core.copied import Copied
 from retentiond.core.generations import Generations
-from retentiond.core.item import raw_of
-from retentiond.core.pattern import compile_pattern
 from retentiond.core.period import Period
-from retentiond.core.policy import Category, PathSelection, Rule
+from retentiond.core.policy import Category, Rule
 from retentiond.core.request import ErasureRequest
+from retentiond.core.selector import selects
 from retentiond.ledger.clock import moment
 from retentiond.ledger.memory import Counted
 
@@ -86,13 +85,7 @@ def _copies(house: House, request: ErasureRequest) -> list[Beyond]:
 
 def _keeper(rules: Iterable[Rule], one: Copied) -> Rule | None:
     """The rule that disposes of a copy where it lies; None where none does."""
-    for rule in rules:
-        selection = rule.selection
-        if rule.store != one.destination or not isinstance(selection, PathSelection):
-            continue
-        if compile_pattern(selection.pattern).match(raw_of(one.key)):
-            return rule
-    return None
+    return next((rule for rule in rules if selects(rule, one.destination, one.key)), None)
 
 
 def _end_of(house: House, rules: Sequence[Rule], copies: Iterable[Copied]) -> date | None:

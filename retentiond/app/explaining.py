@@ -23,7 +23,11 @@ from retentiond.errors import StoreDenied, StoreUnavailable, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What one rule says about an item. `rungs` are (name, reason or None), in the order of precedence."""
+    """What one rule says about an item. `rungs` are (name, reason or None), in the order of precedence.
+
+    `minimum_until` is when a statutory minimum ends, `gone_by` when the deletion period does: what was promised. None where
+    the rule has none, or no start to count it from.
+    """
 
     category: str
     rule: str
@@ -35,6 +39,8 @@ class Explained:
     due: datetime | None = None
     overdue: bool = False
     rungs: list[tuple[str, str | None]] = field(default_factory=list)
+    minimum_until: datetime | None = None
+    gone_by: datetime | None = None
 
 
 def explain(house: House, store: str, key: str) -> list[Explained]:
@@ -84,7 +90,8 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
     rungs = _default_last([(rung.name, reason) for rung, reason in climb(page, bench)])
     verdict, reason = _verdict(judged, rungs)
     names, due, overdue = (category.name, rule.name), _due(bench, start), bool(judged.overdue)
-    return Explained(*names, True, True, verdict, reason, start, due, overdue, rungs)
+    floor = bench.minimum.each([start])[0] if bench.minimum is not None else None
+    return Explained(*names, True, True, verdict, reason, start, due, overdue, rungs, floor, bench.deletion.each([start])[0])
 
 
 def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:

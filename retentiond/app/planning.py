@@ -27,6 +27,7 @@ from retentiond.core.plan import Header, RuleCounts
 from retentiond.core.policy import Category, Rule, TableSelection
 from retentiond.core.registers import Registers
 from retentiond.core.request import ErasureRequest, Led, Stay, Stays
+from retentiond.core.selector import selects
 from retentiond.core.versions import Change
 from retentiond.engine.pipeline import Surveyed, Watch, draft, scope_for, survey, survey_person
 from retentiond.engine.ports import Scope, View
@@ -337,10 +338,12 @@ def _goes_last(rule: Rule) -> tuple[bool, bool]:
     return bool(rule.link) and isinstance(rule.selection, TableSelection), bool(rule.link and rule.subject)
 
 
-def is_searched(category: Category, rule: Rule, whom: Iterable[ErasureRequest]) -> bool:
+def is_searched(category: Category, rule: Rule, whom: Sequence[ErasureRequest]) -> bool:
     """Whether items of a rule can be told to be one of these people's: by an identifier, by their set, or as copies."""
     kinds = {*rule.subject, *(kind for mate in linked_rules(category) for kind in mate.subject if rule.link)}
-    return any(rule.store in request.copies or any(kind in kinds for kind, _ in request.subjects) for request in whom)
+    by_name = any(kind in kinds for request in whom for kind, _ in request.subjects)
+    copies = (key for request in whom for key in request.copies.get(rule.store, ()))
+    return by_name or any(selects(rule, rule.store, key) for key in copies)
 
 
 def load_rulebook(house: House) -> None:

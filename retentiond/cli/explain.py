@@ -56,6 +56,10 @@ def _tell(e: Explained) -> None:
         return
     say(f"    start  {minute(e.start) or 'none'}" + (" UTC" if e.start else ""))
     say(f"    due    {minute(e.due) or 'never'}" + (" UTC" if e.due else "") + (", overdue" if e.overdue else ""))
+    if e.minimum_until:
+        say(f"    not before {minute(e.minimum_until)} UTC, by its statutory minimum")
+    if e.gone_by:
+        say(f"    gone by {minute(e.gone_by)} UTC, as promised")
     for name, reason in e.rungs:
         sentence(f"    {'●' if reason else '○'} {name:<18} {reason or ''}".rstrip(), " " * 25)
 
@@ -72,6 +76,8 @@ def _json(e: Explained) -> dict[str, Any]:
     return asdict(e) | {
         "start": e.start and written(e.start),
         "due": e.due and written(e.due),
+        "minimum_until": e.minimum_until and written(e.minimum_until),
+        "gone_by": e.gone_by and written(e.gone_by),
         "rungs": [{"rung": name, "matches": reason is not None, "reason": reason} for name, reason in e.rungs],
     }
 

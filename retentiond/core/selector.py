@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from retentiond.core.item import ENCODED, raw_of
 from retentiond.core.mail import as_fact, identifiers
-from retentiond.core.pattern import PatternError, glob_covers, is_plain
-from retentiond.core.policy import Rule
+from retentiond.core.pattern import PatternError, compile_pattern, glob_covers, is_plain
+from retentiond.core.policy import PathSelection, Rule
 from retentiond.core.registers import Hold
 
 
@@ -184,6 +184,14 @@ def _path_covers(path: str, raw: str) -> bool:
         return glob_covers(path, raw)
     except PatternError:
         return True
+
+
+def selects(rule: Rule, store: str, key: str) -> bool:
+    """Whether a rule is about what lies under this path of a store; whatever else it asks of an item is not looked at."""
+    selection, raw = rule.selection, _raw(key)
+    if rule.store != store or raw is None or not isinstance(selection, PathSelection):
+        return False
+    return compile_pattern(selection.pattern).match(raw) is not None
 
 
 def uncovered(hold: Hold, rules: Iterable[tuple[str, Rule]]) -> list[tuple[str, str]]:

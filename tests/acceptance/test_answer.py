@@ -11,7 +11,7 @@ from retentiond.app.standing import standing
 from retentiond.audit.meaning import Meaning
 from retentiond.core.entry import written
 from retentiond.ledger.clock import Reading
-from tests.acceptance.shop import NOW, SALES
+from tests.acceptance.shop import NEW, NOW, SALES
 from tests.acceptance.town import WHO, erase, people
 from tests.core.test_entry import GOOD
 
@@ -49,6 +49,11 @@ def test_what_waits_is_shown_with_its_ground_and_its_end(town):
     said = town.told("request", "list").out
     assert stay["until"] in said
     assert "R-1  open" in said
+    (rule,) = town.json("explain", "till", "sales/1")["rules"]
+    assert rule["minimum_until"][:10] == stay["until"]
+    assert rule["gone_by"][:4] == str(NEW.year + 7)
+    assert {r["rung"] for r in rule["rungs"] if r["reason"]} == {"statutory minimum", "erasure request"}
+    assert f"not before {stay['until']}" in town.told("explain", "till", "sales/1").out
     town.told(*HOLD)
     town.plan()
     assert [stay["ground"] for stay in listed(town)[0]["stays"]] == ["hold"], "the ladder decides"
