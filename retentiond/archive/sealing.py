@@ -12,29 +12,19 @@ import select
 import subprocess
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from importlib.util import find_spec
 
 from retentiond.archive.age import DAMAGED, LENGTH, NO_IDENTITY, NONE_FITS
 from retentiond.engine.ports import PIECE
-from retentiond.errors import NotOpened, NotSealed, StoreDenied
+from retentiond.errors import NotOpened, NotSealed
 
 _MODULE = "retentiond.archive.age"
 _PATIENCE = 10.0
-
-
-def require_library() -> None:
-    """`StoreDenied` where the library is not installed."""
-    if find_spec("pyrage") is None:
-        raise StoreDenied(
-            "nothing can be encrypted here", why="the package pyrage is missing", do="pip install 'retentiond[encrypt]'"
-        )
 
 
 class Sealing:
     """Encrypts items to some recipients, one after the other, in one child process that is begun with the first."""
 
     def __init__(self, recipients: Sequence[str]) -> None:
-        require_library()
         self._recipients = list(recipients)
         self._child: _Child | None = None
 
@@ -64,7 +54,6 @@ def opened(pieces: Iterable[bytes], identity: str) -> Iterator[bytes]:
 
     `NotOpened` says why there is none, or why what has come so far counts for nothing.
     """
-    require_library()
     child = _Child(["decrypt", identity])
     try:
         yield from child.through(pieces)
