@@ -15,54 +15,62 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 LENGTH = 4
+FRAME = 512 * 1024
+"""A frame is given out once it is this long, or longer by one piece of the library's."""
 NO_IDENTITY, NONE_FITS, DAMAGED = 3, 4, 5
 
 
 class Incoming:
-    """One item, as a file to be read."""
+    """One item, as a file to be read. A frame is taken in at once: the library asks for 8 KiB at a time."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._left, self.ended = stream, 0, False
+        self._stream, self._frame, self.ended = stream, memoryview(b""), False
 
     def begins(self) -> bool:
         """Whether another item comes; False where the input has ended before it."""
         head = self._stream.read(LENGTH)
-        self._left = int.from_bytes(head, "big")
-        self.ended = len(head) == LENGTH and not self._left
-        return len(head) == LENGTH
+        if len(head) < LENGTH:
+            return False
+        length = int.from_bytes(head, "big")
+        self._frame, self.ended = memoryview(self._stream.read(length)), not length
+        if len(self._frame) < length:
+            raise EOFError
+        return True
 
     def read(self, most: int = -1) -> bytes:
         """The next bytes, b"" at the end of the item; `EOFError` where the input ends in the middle of it."""
-        if not self._left and not self.ended and not self.begins():
+        if not self._frame and not self.ended and not self.begins():
             raise EOFError
-        if self.ended:
-            return b""
-        found = self._stream.read(self._left if most < 0 else min(most, self._left))
-        if not found:
-            raise EOFError
-        self._left -= len(found)
+        most = len(self._frame) if most < 0 else most
+        found, self._frame = bytes(self._frame[:most]), self._frame[most:]
         return found
 
 
 class Outgoing:
-    """One item, as a file to be written."""
+    """One item, as a file to be written. The library gives out 64 KiB at a time, and a frame holds several of them."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream, self._frame = stream, bytearray()
 
     def write(self, data: bytes) -> int:
-        if data:
-            self._stream.write(len(data).to_bytes(LENGTH, "big"))
-            self._stream.write(data)
+        self._frame += data
+        if len(self._frame) >= FRAME:
+            self._send()
         return len(data)
 
     def flush(self) -> None:
-        self._stream.flush()
+        """Nothing: what waits goes with the next frame, or at the end."""
 
     def end(self) -> None:
         """Ends the item."""
+        if self._frame:
+            self._send()
         self._stream.write(bytes(LENGTH))
         self._stream.flush()
+
+    def _send(self) -> None:
+        self._stream.write(len(self._frame).to_bytes(LENGTH, "big") + self._frame)
+        self._frame.clear()
 
 
 def encrypt(recipients: Sequence[str], source: BinaryIO, sink: BinaryIO) -> int:
@@ -103,7 +111,7 @@ def decrypt(file: str, source: BinaryIO, sink: BinaryIO) -> int:
 def main(words: Sequence[str]) -> int:
     """The child process."""
     what, *rest = words
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    source, sink = open(0, "rb", buffering=2 * FRAME, closefd=False), sys.stdout.buffer
     return encrypt(rest, source, sink) if what == "encrypt" else decrypt(rest[0], source, sink)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retentiond.archive.passing import readable
+from retentiond.engine.digest import Digest
 from retentiond.engine.ports import Scope, Store
 
 
@@ -25,12 +26,11 @@ class Original:
 
     def pieces(self) -> Iterator[bytes]:
         """The item, piece by piece. `StoreDenied` where its store gives out no bytes."""
-        digest, size = hashlib.sha256(), 0
+        digest = Digest()
         for piece in readable(self.store).read(self.scope, self.key, self.revision):
-            digest.update(piece)
-            size += len(piece)
+            digest.add(piece)
             yield piece
-        self.sha256, self.size = digest.hexdigest(), size
+        self.sha256, self.size = digest.hex(), digest.size
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ Files and folders are made for their owner alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from retentiond.archive.sealing import opened
 from retentiond.archive.writing import EVERYTHING
 from retentiond.core.copied import Copied
 from retentiond.core.item import raw_of
+from retentiond.engine.digest import Digest
 from retentiond.engine.ports import PIECE, Readable, View
 from retentiond.errors import ItemChanged, NotOpened, Occupied, StoreDenied, UsageError
 
@@ -74,15 +74,14 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 def _written(path: Path, pieces: Iterable[bytes]) -> tuple[str, int]:
     """Writes a new file durably: its digest and size."""
-    digest, size = hashlib.sha256(), 0
+    digest = Digest()
     with os.fdopen(os.open(path, _NEW, 0o600), "wb") as file:
         for piece in pieces:
             file.write(piece)
-            digest.update(piece)
-            size += len(piece)
+            digest.add(piece)
         file.flush()
         os.fsync(file.fileno())
-    return digest.hexdigest(), size
+    return digest.hex(), digest.size
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from retentiond.archive.sealing import Sealing
 from retentiond.core.copied import Origin, Written
 from retentiond.core.naming import numbered
 from retentiond.core.policy import PathSelection, Start
+from retentiond.engine.digest import Digest
 from retentiond.engine.ports import Deposit, Readable, Scope, Store, Writable
 from retentiond.errors import Occupied, StoreDenied, StoreTrouble, StoreUnavailable
 
@@ -118,11 +118,10 @@ def taking(store: Store) -> Taking:
 
 def digest_of(pieces: Iterable[bytes]) -> tuple[str, int]:
     """The SHA-256 (hex) and the size of some bytes."""
-    digest, size = hashlib.sha256(), 0
+    digest = Digest()
     for piece in pieces:
-        digest.update(piece)
-        size += len(piece)
-    return digest.hexdigest(), size
+        digest.add(piece)
+    return digest.hex(), digest.size
 
 
 def _from_source(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from retentiond.engine.digest import Digest
 from retentiond.engine.ports import PIECE, Deposit
 from retentiond.errors import Occupied, RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.stores.files.claiming import move
@@ -48,16 +49,15 @@ def _take(tree: Tree, fd: int, name: str, key: str, pieces: Iterable[bytes]) -> 
         if look(fd, name) is not None or name in claimed(tree, fd):
             raise Occupied(key=key)
         file = os.open(temporary, _NEW, 0o600, dir_fd=fd)
-    digest, size = hashlib.sha256(), 0
+    digest = Digest()
     try:
         for piece in pieces:
+            digest.add(piece)
             with _told(key):
                 _write(file, piece)
-            digest.update(piece)
-            size += len(piece)
         with _told(key):
             os.fsync(file)
-            if _read_back(file) != (digest.digest(), size):
+            if _read_back(file) != (digest.hex(), digest.size):
                 raise StoreUnavailable("what was written does not read back as it was given", do="look at the disk", key=key)
             move(fd, temporary, fd, name)
             _make_durable(fd, file, name)
@@ -67,7 +67,7 @@ def _take(tree: Tree, fd: int, name: str, key: str, pieces: Iterable[bytes]) -> 
         raise
     finally:
         os.close(file)
-    return Deposit(key, digest.hexdigest(), size)
+    return Deposit(key, digest.hex(), digest.size)
 
 
 def _directory(tree: Tree, path: str, mounts: frozenset[str]) -> int:
@@ -92,15 +92,14 @@ def _write(file: int, piece: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-def _read_back(file: int) -> tuple[bytes, int]:
+def _read_back(file: int) -> tuple[str, int]:
     """The digest and the size of what the disk holds: the pages in memory are let go first (posix_fadvise(2))."""
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
     os.lseek(file, 0, os.SEEK_SET)
-    digest, size = hashlib.sha256(), 0
+    digest = Digest()
     while piece := os.read(file, PIECE):
-        digest.update(piece)
-        size += len(piece)
-    return digest.digest(), size
+        digest.add(piece)
+    return digest.hex(), digest.size
 
 
 def _make_durable(fd: int, file: int, name: str) -> None:

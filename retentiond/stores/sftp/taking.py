@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
+from retentiond.engine.digest import Digest
 from retentiond.engine.ports import Deposit
 from retentiond.errors import Occupied, RetentiondError, StoreDenied, StoreTrouble, StoreUnavailable
 from retentiond.stores.paths import RESERVED, path_of
@@ -80,11 +81,11 @@ def _written(session: Session, path: str, key: str, pieces: Iterable[bytes], *, 
         handle = packets.string_of(session.ask(packets.opened(path, packets.FOR_WRITING_ANEW)), packets.HANDLE)
     except Refused as error:
         raise _trouble(error.code, key) from error
-    digest, size = hashlib.sha256(), 0
+    digest, size = Digest(), 0
     under_way: deque[int] = deque()
     try:
         for piece in pieces:
-            digest.update(piece)
+            digest.add(piece)
             for first in range(0, len(piece), CHUNK):
                 chunk = bytes(piece[first : first + CHUNK])
                 under_way.append(session.post(packets.write(handle, size, chunk)))
@@ -95,17 +96,16 @@ def _written(session: Session, path: str, key: str, pieces: Iterable[bytes], *, 
             _expect(session, under_way.popleft(), key)
         if durably:
             _expect(session, session.post(packets.fsync(handle)), key)
-        back, read = hashlib.sha256(), 0
+        back = Digest()
         for part in part_of(session, handle, 0, size + 1):
-            back.update(part)
-            read += len(part)
-        if (back.digest(), read) != (digest.digest(), size):
+            back.add(part)
+        if (back.hex(), back.size) != (digest.hex(), size):
             raise StoreUnavailable("what was written does not read back as it was given", do="look at the server's disk", key=key)
     finally:
         session.forget(under_way)
         if not session.is_lost:
             session.ask(packets.close(handle))
-    return Deposit(key, digest.hexdigest(), size)
+    return Deposit(key, digest.hex(), size)
 
 
 def _name(root: Root, temporary: str, path: str, deposit: Deposit) -> None:
@@ -130,11 +130,11 @@ def _is_copy(root: Root, path: str, deposit: Deposit) -> bool:
         handle = packets.string_of(session.ask(packets.opened(root.at(path), packets.FOR_READING)), packets.HANDLE)
     except Refused:
         return False
-    digest = hashlib.sha256()
+    digest = Digest()
     for part in part_of(session, handle, 0, deposit.size + 1):
-        digest.update(part)
+        digest.add(part)
     session.ask(packets.close(handle))
-    return digest.hexdigest() == deposit.sha256
+    return digest.hex() == deposit.sha256
 
 
 def _is_there(root: Root, path: str) -> bool:
