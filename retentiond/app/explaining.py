@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from retentiond.app.happenings import Happenings
@@ -26,7 +26,8 @@ class Explained:
     """What one rule says about an item. `rungs` are (name, reason or None), in the order of precedence.
 
     `minimum_until` is when a statutory minimum ends, `gone_by` when the deletion period does: what was promised. None where
-    the rule has none, or no start to count it from.
+    the rule has none, or no start to count it from. `breaks` is what of the rule's requirements it
+    breaks, as a code; empty where it breaks none.
     """
 
     category: str
@@ -41,6 +42,7 @@ class Explained:
     rungs: list[tuple[str, str | None]] = field(default_factory=list)
     minimum_until: datetime | None = None
     gone_by: datetime | None = None
+    breaks: str = ""
 
 
 def explain(house: House, store: str, key: str) -> list[Explained]:
@@ -81,17 +83,17 @@ def _explain(house: House, category: Category, rule: Rule, key: str) -> Explaine
         return Explained(category.name, rule.name, present=False, selected=False, verdict="absent", reason="it is not there")
     if page.doubts.get(0) == OUTSIDE:
         return Explained(category.name, rule.name, present=True, selected=False, verdict="unselected", reason=OUTSIDE)
-    page = with_events(page, bench, events, acting=False)
+    page, breaks = with_events(page, bench, events, acting=False), page.breaches.get(0, "")
     if rule.generations is not None and 0 not in page.done:
-        return _explain_beside_others(house, page, scope, bench)
+        return replace(_explain_beside_others(house, page, scope, bench), breaks=breaks)
     family = Gathering(view, scope, bench, lambda p: with_events(p, bench, events, acting=False))
     judged = gathered(judged_beside(page, bench, view), family)
     page, start = judged.page, page.starts[0]
     rungs = _default_last([(rung.name, reason) for rung, reason in climb(page, bench)])
     verdict, reason = _verdict(judged, rungs)
     names, due, overdue = (category.name, rule.name), _due(bench, start), bool(judged.overdue)
-    floor = bench.minimum.each([start])[0] if bench.minimum is not None else None
-    return Explained(*names, True, True, verdict, reason, start, due, overdue, rungs, floor, bench.deletion.each([start])[0])
+    floor, gone_by = bench.minimum.each([start])[0] if bench.minimum is not None else None, bench.deletion.each([start])[0]
+    return Explained(*names, True, True, verdict, reason, start, due, overdue, rungs, floor, gone_by, breaks)
 
 
 def _explain_beside_others(house: House, page: Page, scope: Scope, bench: Bench) -> Explained:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from retentiond.ledger.clock import Reading
 from retentiond.stores.plugin import store_type, store_types
 
 if TYPE_CHECKING:
+    from retentiond.archive.patience import Patient
     from retentiond.audit.note import Signer, Verifier
     from retentiond.config.settings import State
     from retentiond.ledger.alarms import AlarmRegister
@@ -106,6 +107,7 @@ class House:
         self._anonymise_master: bytes | None = None
         self._views: dict[str, View] = {}
         self._stores: dict[str, Store] = {}
+        self._patients: dict[str, Patient] = {}
 
     def __enter__(self) -> House:
         return self
@@ -337,6 +339,15 @@ class House:
             self._stores[name] = self.open_store(name)
             self._open.callback(self._stores[name].close)
         return self._stores[name]
+
+    def patient(self, name: str) -> Patient:
+        """Looks into the items of a store, with a handle and a time limit of its own."""
+        from retentiond.archive.patience import Patient
+
+        if name not in self._patients:
+            self._patients[name] = Patient(partial(self.open_view, name))
+            self._open.callback(self._patients[name].close)
+        return self._patients[name]
 
     def open_view(self, name: str) -> View:
         """A handle of its own for looking, for the calling thread, which closes it."""

@@ -25,7 +25,7 @@ def seen_by(house: House, category: str, rule: Rule, view: View | None = None) -
 def _looks(house: House, category: str, rule: Rule, view: View) -> list[Look]:
     found: list[Look] = []
     if rule.require is not None and rule.require.encrypted is not None:
-        inspector = Inspector(view, house.inspections if house.directory.exists() else Forgetful())
+        inspector = Inspector(view, house.patient(rule.store), house.inspections if house.directory.exists() else Forgetful())
         found.append(lambda scope, page: inspector.inspected(scope, page, lined_up=rule.generations is not None))
     if rule.copied_to and house.directory.exists():
         found.append(Voucher(rule, category, view.place, house.view(rule.copied_to), house.copies).looked_at)

@@ -16,7 +16,7 @@ from retentiond.archive.vouching import Condition, Voucher
 from retentiond.archive.writing import EVERYTHING, SourceTrouble, Vault, digest_of
 from retentiond.core.copied import Origin, Written
 from retentiond.core.item import Page, key_of, raw_of
-from retentiond.engine.ports import Scope, Store
+from retentiond.engine.ports import Scope, Store, key_below
 from retentiond.errors import ItemChanged, NotSealed, StoreUnavailable
 
 CHUNK = 100
@@ -92,16 +92,17 @@ class Copying:
     def _compare(self, original: Original) -> Written | None:
         """What others have copied under the same name, if it is the same; None where it is not there, or another thing."""
         there = self._vault.store
-        page = there.probe(EVERYTHING, [original.key])
+        key = key_below(there, original.key)
+        page = there.probe(EVERYTHING, [key])
         revision = page.revisions[0]
         if revision is None:
             return None
-        digest, size = digest_of(there.read(EVERYTHING, original.key, revision))
+        digest, size = digest_of(there.read(EVERYTHING, key, revision))
         for _ in original.pieces():
             pass
         if (original.sha256, original.size) != (digest, size):
             return None
-        number = self._register.begin(self._found(), (original.key, original.revision), original.key, 0)
+        number = self._register.begin(self._found(), (original.key, original.revision), key, 0)
         return Written(number, revision, digest, size)
 
     def _found(self) -> Origin:

@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from retentiond.archive.passing import readable
+from retentiond.archive.patience import Patient
 from retentiond.archive.recognise import recognise
 from retentiond.archive.repositories import Repositories
 from retentiond.archive.sample import HEAD, TAIL, Sample, Wants
-from retentiond.core.assurance import UNKNOWN, Recognised, breach
+from retentiond.core.assurance import UNKNOWN, Recognised, breach, is_kept_from_the_store
 from retentiond.core.item import Page
 from retentiond.engine.ports import Scope, View
 from retentiond.errors import ItemChanged, StoreDenied
@@ -51,9 +52,10 @@ class Forgetful:
 class Inspector:
     """Tells what items are. `StoreDenied` for a store that gives out no bytes."""
 
-    def __init__(self, view: View, inspections: Inspections) -> None:
-        self._view, self._readable, self._inspections = view, readable(view), inspections
-        self._repositories = Repositories(view)
+    def __init__(self, view: View, patient: Patient, inspections: Inspections) -> None:
+        readable(view)
+        self._view, self._patient, self._inspections = view, patient, inspections
+        self._repositories = Repositories(view, patient)
 
     def inspected(self, scope: Scope, page: Page, *, lined_up: bool) -> Page:
         """The page with what each item breaks. `lined_up`: items are judged together, and a bad one counts for none."""
@@ -99,10 +101,16 @@ class Inspector:
             self._inspections.note(self._view.place, new)
 
     def _look(self, scope: Scope, key: str, revision: str, size: int) -> Recognised:
-        head, tail = self._readable.edges(scope, key, revision, HEAD, TAIL)
+        head, tail = self._patient.edges(scope, key, revision, HEAD, TAIL)
         sample = Sample(head, tail, size)
         found = recognise(sample)
         if isinstance(found, Wants):
-            _, tail = self._readable.edges(scope, key, revision, 0, found.tail)
+            _, tail = self._patient.edges(scope, key, revision, 0, found.tail)
             found = recognise(Sample(head, tail, size))
-        return UNKNOWN if isinstance(found, Wants) else self._repositories.part(key, sample, found)
+        found = UNKNOWN if isinstance(found, Wants) else self._repositories.part(key, sample, found)
+        return found if is_kept_from_the_store(found) else self._attested(key, revision, found)
+
+    def _attested(self, key: str, revision: str, found: Recognised) -> Recognised:
+        """What the store itself encrypts is better than nothing, and no more than that: it can read it."""
+        way = self._patient.server_side(key, revision)
+        return Recognised(way, "server_side") if way else found

@@ -16,11 +16,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
+from retentiond.archive.patience import Patient
 from retentiond.archive.sample import HEAD, TAIL, Sample
 from retentiond.core.assurance import UNKNOWN, Recognised
 from retentiond.core.pattern import is_plain
 from retentiond.core.policy import PathSelection, Start
-from retentiond.engine.ports import Readable, Scope, View
+from retentiond.engine.ports import Scope, View
 from retentiond.errors import ItemChanged
 
 _RESTIC = re.compile(
@@ -70,8 +71,8 @@ def manifest_byte(segment: bytes) -> int | None:
 class Repositories:
     """The repositories of one store, as they are found while it is looked through."""
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, view: View, patient: Patient) -> None:
+        self._view, self._patient = view, patient
         self._restic: dict[str, Recognised | None] = {}
         self._borg: dict[str, Recognised | None] = {}
 
@@ -103,7 +104,7 @@ class Repositories:
         self, known: dict[str, Recognised | None], root: str, look: Callable[[_Look], Recognised | None]
     ) -> Recognised | None:
         if root not in known:
-            known[root] = look(_Look(self._view, root)) if is_plain(root) else None
+            known[root] = look(_Look(self._view, self._patient, root)) if is_plain(root) else None
         return known[root]
 
 
@@ -133,8 +134,8 @@ def _is_part_of_borg(name: str, sample: Sample, found: Recognised) -> bool:
 class _Look:
     """One folder that may be a repository."""
 
-    def __init__(self, view: View, root: str) -> None:
-        self._view, self._root = view, root
+    def __init__(self, view: View, patient: Patient, root: str) -> None:
+        self._view, self._patient, self._root = view, patient, root
 
     def restic(self) -> Recognised | None:
         """A configuration, and keys of which each is one."""
@@ -176,10 +177,9 @@ class _Look:
                     yield sample
 
     def _sample(self, key: str, rest: tuple[str, int]) -> Sample | None:
-        assert isinstance(self._view, Readable)
         revision, size = rest
         try:
-            return Sample(*self._view.edges(_scope(key), key, revision, HEAD, TAIL), size)
+            return Sample(*self._patient.edges(_scope(key), key, revision, HEAD, TAIL), size)
         except ItemChanged:
             return None
 

@@ -58,7 +58,8 @@ class Names:
         i = list(self._batch.keys).index(first.keys[0])
         folder = raw_of(first.keys[0]).rpartition("/")[0]
         if "{key}" not in self._archive.path and "{name}" not in self._archive.path:
-            return f"{first.deposit.key.rpartition('/')[0]}/{word}{'.age' if self._archive.recipients else ''}".lstrip("/")
+            beside = rendered(self._archive.path, self._known(i, raw_of(first.keys[0])), self._date(i)).rpartition("/")[0]
+            return key_of(f"{beside}/{word}{'.age' if self._archive.recipients else ''}".lstrip("/"))
         known = {**self._known(i, raw_of(first.keys[0])), "key": f"{folder}/{word}".lstrip("/"), "name": word}
         return key_of(rendered(self._archive.path, known, self._date(i)))
 

@@ -11,7 +11,7 @@ from retentiond.core.copied import Origin, Written
 from retentiond.core.naming import numbered
 from retentiond.core.policy import PathSelection, Start
 from retentiond.engine.digest import Digest
-from retentiond.engine.ports import Deposit, Readable, Scope, Store, Writable
+from retentiond.engine.ports import Deposit, Readable, Scope, Store, Writable, key_below
 from retentiond.errors import Occupied, StoreDenied, StoreTrouble, StoreUnavailable
 
 _NAMES = 100
@@ -64,7 +64,7 @@ class Vault:
         destination's, or the encryption's. In all cases nothing lies there that did not lie there before.
         """
         for n in range(1, _NAMES):
-            name = numbered(key, n)
+            name = key_below(self.store, numbered(key, n))
             number = register.begin(origin, item, name, len(self.recipients), items)
             try:
                 deposit = self._take(name, pieces)

@@ -60,6 +60,8 @@ def _tell(e: Explained) -> None:
         say(f"    not before {minute(e.minimum_until)} UTC, by its statutory minimum")
     if e.gone_by:
         say(f"    gone by {minute(e.gone_by)} UTC, as promised")
+    if e.breaks:
+        say(f"    breaks what is required: {e.breaks.replace('-', ' ')}")
     for name, reason in e.rungs:
         sentence(f"    {'●' if reason else '○'} {name:<18} {reason or ''}".rstrip(), " " * 25)
 

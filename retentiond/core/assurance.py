@@ -37,8 +37,13 @@ class Recognised:
 UNKNOWN = Recognised("unknown", "unknown")
 
 
+def is_kept_from_the_store(found: Recognised) -> bool:
+    """Whether whoever holds the store cannot read it."""
+    return found.assurance in ("client_authenticated", "client_unauthenticated")
+
+
 def breach(found: Recognised, expected: Encrypted) -> str:
     """What of a promise is broken, as a code; empty where it is kept."""
-    if found.assurance not in ("client_authenticated", "client_unauthenticated"):
+    if not is_kept_from_the_store(found):
         return found.assurance.replace("_", "-")
     return OTHER if expected not in ("any", found.format) else ""

@@ -5,8 +5,9 @@ can also let go. Planning is handed views. Optional powers are small protocols b
 `Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
 `Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
 that go with others), `Partitioned` (items that go in one act), `Paced` (waits for those who follow), `Versioned`
-(several revisions of one key), `Readable` (an item's bytes), `Tabular` (whole rows), `Writable` (take in a copy),
-`Shardable` (parts of a scope, side by side), `Granted` (what the account may do).
+(several revisions of one key), `Readable` (an item's bytes), `Attesting` (what the server says of its encryption),
+`Tabular` (whole rows), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side), `Granted` (what the
+account may do).
 Four promises hold for every store, and the shipped `StoreContract` tests them:
 
 1. Looking changes nothing. `scan` and `probe` leave no trace.
@@ -27,7 +28,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from retentiond.core.anonymise import Columns
-from retentiond.core.item import Kin, Page
+from retentiond.core.item import Kin, Page, key_of, raw_of
 from retentiond.core.lifecycle import Expiry
 from retentiond.core.outcome import Settled
 from retentiond.core.policy import Action, Copying, Requirement, Selection, Start
@@ -319,6 +320,15 @@ class Readable(Protocol):
 
 
 @runtime_checkable
+class Attesting(Protocol):
+    """A store whose server encrypts what it keeps, and says so of each item."""
+
+    def server_side(self, key: str, revision: str) -> str:
+        """By which way the server says that it keeps this revision encrypted; empty where it does not. Errors as with `read`."""
+        ...
+
+
+@runtime_checkable
 class Tabular(Protocol):
     """A store of rows, which gives them out as values: whole numbers, fractions, texts, None, and bytes as `{"base64": …}`."""
 
@@ -333,7 +343,13 @@ class Tabular(Protocol):
 
 @runtime_checkable
 class Writable(Protocol):
-    """A store that takes in copies. Its promise: whole or not at all, and never in the place of something else."""
+    """A store that takes in copies. Its promise: whole or not at all, and never in the place of something else.
+
+    `home` is what the keys of all its items begin with: "" where they begin anyhow (see `key_below`).
+    """
+
+    @property
+    def home(self) -> str: ...
 
     def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
         """Writes a new item under a temporary name, reads it back, compares, and gives it its key.
@@ -344,6 +360,11 @@ class Writable(Protocol):
         `Occupied` where something lies there already. Whatever `pieces` raises comes through.
         """
         ...
+
+
+def key_below(store: Writable, name: str) -> str:
+    """The key of a new item of this name, which is written as keys are, and counts from where the store's items begin."""
+    return key_of(store.home + raw_of(name)) if store.home else name
 
 
 @runtime_checkable

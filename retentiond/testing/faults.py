@@ -102,6 +102,12 @@ class FaultyStore:
         assert isinstance(self._store, Readable)
         return self._store.edges(scope, key, revision, head, tail)
 
+    @property
+    def home(self) -> str:
+        """Of the store behind it."""
+        assert isinstance(self._store, Writable)
+        return self._store.home
+
     def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
         """Passed on to a store that is `Writable`."""
         self._point()

@@ -219,6 +219,8 @@ class MemoryView:
 class MemoryStore(MemoryView):
     """A handle on a place in memory that can also let go; it claims like a store of files, and masks facts."""
 
+    home = ""
+
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         self._available()
         positions = list(range(len(batch)))

@@ -34,6 +34,8 @@ class FilesStore(FilesView):
     could be a fact there.
     """
 
+    home = ""
+
     def __init__(self, path: str, quiet: timedelta = timedelta(0)) -> None:
         super().__init__(path, quiet)
         self._tree.prove_durable()

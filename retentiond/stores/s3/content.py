@@ -59,15 +59,26 @@ def _range(bucket: Bucket, key: str, revision: str, count: int, range_: str) -> 
     return found
 
 
+def server_side_of(bucket: Bucket, key: str, revision: str) -> str:
+    """`engine.ports.Attesting.server_side`: `AES256`, `aws:kms` and the like; of a key that the customer sends along too."""
+    answer = _answered(bucket, key, revision, "head_object")
+    return str(answer.get("ServerSideEncryption") or answer.get("SSECustomerAlgorithm") or "")
+
+
 class _Empty(Exception):
     """The object has no byte of that range, because it has none at all."""
 
 
 def _opened(bucket: Bucket, key: str, revision: str, **told: Any) -> dict[str, Any]:
     """An answer whose body is this version."""
+    return _answered(bucket, key, revision, "get_object", **told)
+
+
+def _answered(bucket: Bucket, key: str, revision: str, operation: str, **told: Any) -> dict[str, Any]:
+    """What a server answers about this version and no other."""
     named, second = _named(bucket, key, revision)
     try:
-        answer = bucket.ask("get_object", **named, **told)
+        answer = bucket.ask(operation, **named, **told)
     except ClientError as error:
         if code_of(error) in _OTHER:
             raise ItemChanged(key=key) from error
@@ -77,7 +88,8 @@ def _opened(bucket: Bucket, key: str, revision: str, **told: Any) -> dict[str, A
     except BotoCoreError as error:
         raise refusal(error) from error
     if second is not None and int(answer["LastModified"].timestamp()) != second:
-        answer["Body"].close()
+        if "Body" in answer:
+            answer["Body"].close()
         raise ItemChanged(key=key)
     return answer
 

@@ -59,6 +59,11 @@ class S3Store(S3View):
             failpoints.reach("destroyed")
             yield Settled([i], outcome, code)
 
+    @property
+    def home(self) -> str:
+        """The prefix."""
+        return self._bucket.options.prefix
+
     def take(self, key: str, pieces: Iterable[bytes]) -> Deposit:
         return Taking(self._bucket, self._looking, key).take(pieces)
 

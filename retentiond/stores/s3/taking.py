@@ -4,18 +4,23 @@ An object is there when its upload has come to its end, and not before; one of m
 together from parts that nobody sees. `If-None-Match: *` lets a server refuse what would replace something. Not
 every server honours it (Ceph 16 does for one part only), so the key is looked at as well, just before: there an
 upload by somebody else at that very moment is the one thing that cannot be kept out.
+
+S3 cannot rename, so a copy has its name before it has been read back: whole already, and not yet compared. It bears a
+mark of ours, so that whatever goes wrong from then on, the answer that says it is there included, it is known
+again, and taken away. Where the server cannot be reached any more, or we are killed, it stays, whole and noted by nobody.
 """
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from retentiond.core.item import raw_of
+from retentiond.engine.digest import Digest
 from retentiond.engine.ports import Deposit
 from retentiond.errors import Occupied, RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.stores.s3.client import Bucket, code_of, wire
@@ -26,6 +31,7 @@ from retentiond.stores.s3.trouble import refusal
 
 PART = 8 * 2**20
 """The bytes of a part; each thousand parts they become more, so that ten thousand hold 440 GiB."""
+_MARK = "retentiond-copy"
 _TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
 
 
@@ -42,7 +48,8 @@ class Taking:
             raise StoreDenied("an object of this name would not be one of the store", key=key)
         self._upload = ""
         self._parts: list[dict[str, Any]] = []
-        self._digest, self._size = hashlib.sha256(), 0
+        self._digest = Digest()
+        self._mark, self._may_be_there = secrets.token_hex(16), False
 
     def take(self, pieces: Iterable[bytes]) -> Deposit:
         """`engine.ports.Writable.take`."""
@@ -51,18 +58,18 @@ class Taking:
             rest = self._send(pieces)
             self._refuse_occupied()
             self._finish(rest)
+            self._read_back()
         except BaseException:
             self._abort()
+            self._withdraw()
             raise
-        self._read_back()
-        return Deposit(self._key, self._digest.hexdigest(), self._size)
+        return Deposit(self._key, self._digest.hex(), self._digest.size)
 
     def _send(self, pieces: Iterable[bytes]) -> bytes:
         """Uploads whole parts as they fill; what is left over."""
         waiting = bytearray()
         for piece in pieces:
-            self._digest.update(piece)
-            self._size += len(piece)
+            self._digest.add(piece)
             waiting += piece
             while len(waiting) > (size := PART * (1 + len(self._parts) // 1000)):
                 self._part(bytes(waiting[:size]))
@@ -71,7 +78,7 @@ class Taking:
 
     def _part(self, body: bytes) -> None:
         if not self._upload:
-            self._upload = self._bucket.call("create_multipart_upload", Key=wire(self._raw))["UploadId"]
+            self._upload = self._bucket.call("create_multipart_upload", Key=wire(self._raw), Metadata=self._metadata)["UploadId"]
             self._abort_strays()
         number = len(self._parts) + 1
         told = {"Key": wire(self._raw), "UploadId": self._upload, "PartNumber": number}
@@ -80,7 +87,7 @@ class Taking:
     def _finish(self, rest: bytes) -> None:
         with self._refusing():
             if not self._upload:
-                self._bucket.ask("put_object", Key=wire(self._raw), Body=rest, IfNoneMatch="*")
+                self._bucket.ask("put_object", Key=wire(self._raw), Body=rest, IfNoneMatch="*", Metadata=self._metadata)
                 return
             self._part(rest)
             parts = {"Parts": self._parts}
@@ -96,16 +103,14 @@ class Taking:
         return next((row for row in self._looking.at([self._raw])[self._raw] if row.latest and not row.marker), None)
 
     def _read_back(self) -> None:
-        """That what lies there now is what was given; else it is taken away again."""
+        """That what lies there now is what was given."""
         row = self._current()
         if row is None:
             raise StoreUnavailable("what was uploaded is not there", key=self._key)
-        digest, size = hashlib.sha256(), 0
+        digest = Digest()
         for piece in pieces_of(self._bucket, self._key, row.revision):
-            digest.update(piece)
-            size += len(piece)
-        if (digest.digest(), size) != (self._digest.digest(), self._size):
-            self._bucket.call("delete_object", Key=wire(self._raw), VersionId=row.version or NULL)
+            digest.add(piece)
+        if (digest.hex(), digest.size) != (self._digest.hex(), self._digest.size):
             raise StoreUnavailable("what was uploaded does not read back as it was given", key=self._key)
 
     def _abort_strays(self) -> None:
@@ -119,15 +124,38 @@ class Taking:
 
     def _abort(self) -> None:
         """Takes the parts away that nobody will see; the trouble that led here is told, not one with this."""
-        if not self._upload:
+        if self._upload:
+            with suppress(RetentiondError):
+                self._bucket.call("abort_multipart_upload", Key=wire(self._raw), UploadId=self._upload)
+
+    def _withdraw(self) -> None:
+        """Takes away what has its name and was not proven; the trouble that led here is told, not one with this."""
+        if not self._may_be_there:
             return
-        try:
-            self._bucket.call("abort_multipart_upload", Key=wire(self._raw), UploadId=self._upload)
-        except RetentiondError:
-            self._upload = ""
+        with suppress(RetentiondError):
+            row = self._current()
+            if row is not None and self._is_ours(row):
+                self._bucket.call("delete_object", Key=wire(self._raw), VersionId=row.version or NULL)
+
+    def _is_there(self) -> bool:
+        """Whether ours lies there now."""
+        row = self._current()
+        return row is not None and self._is_ours(row)
+
+    def _is_ours(self, row: Row) -> bool:
+        named = {"VersionId": row.version} if row.version else {}
+        head = self._bucket.call("head_object", Key=wire(self._raw), **named)
+        found: str = head.get("Metadata", {}).get(_MARK, "")
+        return found == self._mark
+
+    @property
+    def _metadata(self) -> dict[str, str]:
+        return {_MARK: self._mark}
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
+        """The request that gives the copy its name. Where its answer is lost, it is looked at what came of it."""
+        self._may_be_there = True
         try:
             yield
         except ClientError as error:
@@ -135,4 +163,6 @@ class Taking:
                 raise Occupied(key=self._key) from error
             raise refusal(error) from error
         except BotoCoreError as error:
-            raise refusal(error) from error
+            if not self._is_there():
+                raise refusal(error) from error
+            self._upload = ""

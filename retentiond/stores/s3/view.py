@@ -16,7 +16,7 @@ from typing import NamedTuple
 from retentiond.core.item import NOTHING, Page, key_of, raw_of
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
 from retentiond.stores.s3.client import Bucket
-from retentiond.stores.s3.content import edges_of, pieces_of
+from retentiond.stores.s3.content import edges_of, pieces_of, server_side_of
 from retentiond.stores.s3.details import NONE, Detail, detail_of
 from retentiond.stores.s3.inventory import Inventory
 from retentiond.stores.s3.lifecycle import Lifecycle
@@ -90,6 +90,9 @@ class S3View:
 
     def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
         return edges_of(self._bucket, key, revision, head, tail)
+
+    def server_side(self, key: str, revision: str) -> str:
+        return server_side_of(self._bucket, key, revision)
 
     def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
         """The scope in ranges of keys. Uploads and reports are not split, nor versions on a server that cannot begin anywhere."""

@@ -33,6 +33,8 @@ _AGREE = 60
 class SftpStore(SftpView):
     """A view of a root on a server that can also let go."""
 
+    home = ""
+
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         try:

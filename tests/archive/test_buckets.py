@@ -1,0 +1,185 @@
+"""Archives and copies in buckets of two real servers: proven there before anything goes; and what a server itself encrypts."""
+
+import json
+import os
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from retentiond.engine.ports import PIECE
+from retentiond.errors import StoreUnavailable
+from retentiond.stores.s3.taking import PART
+from retentiond.testing.wire import DOWN, UP, Wire
+from tests.acceptance.shop import NOW, OLD, Shop
+from tests.stores.objects import act
+
+RULES = """\
+  letters:
+    store: desk
+    select: {{path: "letters/**"}}
+    start: modified
+    retention_period: 3 months
+    action: {{archive: {{to: away, encrypt: [{recipient}]}}}}
+  nights:
+    store: desk
+    select: {{path: "nights/{{day:%Y-%m-%d}}/**"}}
+    start: {{path: day}}
+    generations: {{last: 1}}
+    copy: {{to: away, encrypt: [{recipient}]}}
+    require: {{copies: {{store: away}}}}
+    action: delete
+"""
+CHECK = """\
+  away:
+    store: away
+    select: {{path: "{path}"}}
+    start: modified
+    retention_period: 9 years
+    require: {{encrypted: age}}
+    action: delete
+"""
+
+
+@pytest.fixture
+def shop(tmp_path):
+    return Shop(tmp_path / "shop")
+
+
+def away(shop, bucket, **more):
+    """Gives the shop a bucket as a store."""
+    options = {**bucket.options, **more}
+    for name in ("access_key", "secret_key"):
+        (shop.folder / name).write_text(options[name])
+        options[name] = {"file": name}
+    shop.settings(more=f"  away: {json.dumps({'type': 's3', 'location': 'GB', **options})}")
+
+
+@pytest.mark.parametrize("versioning", ["unversioned", "enabled"])
+def test_archives_and_copies_in_a_bucket_are_verified_there_and_come_back(shop, s3_server, versioning, work, tmp_path):
+    bucket = s3_server.bucket(versioning)
+    away(shop, bucket, prefix="store/")
+    shop.category("post", RULES.format(recipient=work.identity()))
+    names, big = shop.letters(3), os.urandom(2 * PART + 12345)
+    shop.file("letters/big", OLD, big)
+    for days in (2, 3, 4):
+        shop.file(f"nights/{NOW - timedelta(days=days):%Y-%m-%d}/crm.dump", OLD, b"a backup")
+    first, second = (shop.json("apply", shop.plan("post")) for _ in range(2))
+    assert (4, 3) == (first["counts"]["disposed"], first["copies"]["verified"])
+    assert (2, 0) == (second["counts"]["disposed"], second["copies"]["verified"])
+    assert {"whole"} == {one["condition"] for one in shop.json("archive", "list", "--read")["archives"]}
+    mine = [key for key in bucket.keys() if "manifest-" not in key and "nights" not in key]
+    assert mine == sorted(f"store/post/letters/{name}.age" for name in [*names, "letters/big"])
+    assert not bucket.list_multipart_uploads().get("Uploads")
+    shop.category("checked", CHECK.format(path="**/*.age"))
+    plan = shop.json("plan", "checked")
+    assert ([], {"client_authenticated": 8}) == (plan["violations"], plan["rules"][0]["assurance"])
+    identity = ("--identity", str(work.folder / "identity.txt"))
+    shop.told("archive", "restore", "--all", *identity, "--into", str(tmp_path / "back"))
+    found = {path.name: path.read_bytes() for path in (tmp_path / "back").rglob("*") if path.is_file()}
+    assert found == {**{name.rpartition("/")[2]: b"text" for name in names}, "big": big}
+
+
+def test_a_copy_that_others_put_in_its_place_is_seen_in_a_bucket(shop, s3_server, work):
+    bucket = s3_server.bucket()
+    away(shop, bucket)
+    shop.category("post", RULES.format(recipient=work.identity()))
+    days = [f"nights/{NOW - timedelta(days=n):%Y-%m-%d}/crm.dump" for n in (2, 3, 4)]
+    for name in days:
+        shop.file(name, OLD, b"a backup")
+    shop.json("apply", shop.plan("post"))
+    bucket.put(f"{days[2]}.age", b"another")
+    bucket.delete_object(Key=f"{days[1]}.age")
+    plan = shop.json("plan", "post")
+    assert {"copy-damaged": 1, "copy-missing": 1} == plan["violations"][0]["breaches"]
+    assert 0 == sum(rule["due"] for rule in plan["rules"])
+    assert "copy damaged" in shop.told("explain", "desk", days[2]).out
+
+
+# --- lines that are lost
+
+
+def line_to(bucket):
+    host, port = bucket.server.endpoint.removeprefix("http://").rsplit(":", 1)
+    return Wire(host, int(port))
+
+
+def pieces(count):
+    for n in range(count):
+        yield bytes([n]) * PIECE
+
+
+@pytest.mark.parametrize("versioning", ["unversioned", "enabled"])
+@pytest.mark.parametrize("parts", [1, 3], ids=["one-part", "parts"])
+def test_a_line_that_is_lost_at_nine_tenths_leaves_nothing_under_a_name(s3_server, versioning, parts):
+    bucket, count = s3_server.bucket(versioning), parts * PART // PIECE
+    with line_to(bucket) as wire, closing(act(bucket, endpoint=f"http://{wire.host}:{wire.port}")) as store:
+        wire.cut_after(UP, count * PIECE * 9 // 10)
+        with pytest.raises(StoreUnavailable):
+            if parts > 1:  # a part is sent again, and so the line has to stay cut
+                store.take("in/a", cut_again(wire, count))
+            else:
+                store.take("in/a", pieces(count))
+        wire.mend()
+    assert bucket.everything() == []
+    assert not bucket.list_multipart_uploads().get("Uploads")
+
+
+def cut_again(wire, count):
+    """Pieces, the last of which come when nothing comes through any more but what ends the attempt."""
+    for n, piece in enumerate(pieces(count)):
+        if n == count * 9 // 10:
+            raise StoreUnavailable("the connection was lost")
+        yield piece
+
+
+def test_a_copy_that_cannot_be_read_back_is_taken_away_again(s3_server):
+    bucket, count = s3_server.bucket(), 3
+    with line_to(bucket) as wire, closing(act(bucket, endpoint=f"http://{wire.host}:{wire.port}")) as store:
+        wire.cut_after(DOWN, 2 * PIECE)  # on the way back, when the object is there
+        with pytest.raises(StoreUnavailable):
+            store.take("in/a", pieces(count))
+        assert bucket.everything() == []
+        wire.mend()
+        assert store.take("in/a", pieces(count)).size == count * PIECE
+
+
+@pytest.mark.parametrize("versioning", ["unversioned", "enabled"])
+def test_an_answer_that_is_lost_is_looked_for(s3_server, versioning):
+    """The object is there, and only nobody has heard so: it is read back like any other."""
+    bucket = s3_server.bucket(versioning)
+    with line_to(bucket) as wire, closing(act(bucket, endpoint=f"http://{wire.host}:{wire.port}")) as store:
+
+        go_on = len("HTTP/1.1 100 Continue\r\n\r\n")
+        events = store._bucket._once.meta.events
+        events.register("before-send.s3.PutObject", lambda **_: wire.cut_after(DOWN, go_on + 1))
+        assert store.take("in/a", [b"the only piece"]).size == 14
+    assert bucket.get("in/a") == b"the only piece"
+    assert len(bucket.everything()) == 1
+
+
+# --- what a server encrypts
+
+
+def test_what_a_server_encrypts_is_server_side_and_never_what_was_promised(shop, moto_server, work):
+    bucket = moto_server.bucket()
+    away(shop, bucket)
+    for name, content, told in [
+        ("in/plain", b"name,telephone\n" * 50, {}),
+        ("in/by-the-server", b"name,telephone\n" * 50, {"ServerSideEncryption": "AES256"}),
+        ("in/nobody-knows", os.urandom(3000), {"ServerSideEncryption": "aws:kms"}),
+        ("in/good.age", work.age(), {"ServerSideEncryption": "AES256"}),
+    ]:
+        bucket.put(name, content, **told)
+    found = {name: bucket.head_object(Key=name).get("ServerSideEncryption") for name in bucket.keys()}
+    expected = {name: 1 if found[name] else 0 for name in ("in/plain",)}["in/plain"]
+    shop.category("checked", CHECK.format(path="in/**"))
+    plan = shop.json("plan", "checked")
+    assert plan["rules"][0]["assurance"] == {
+        "client_authenticated": 1,
+        "server_side": 2 + expected,
+        **({} if expected else {"plain": 1}),
+    }
+    assert plan["violations"][0]["breaches"] == {"server-side": 2 + expected, **({} if expected else {"plain": 1})}
+    assert "server side" in shop.told("explain", "away", "in/by-the-server").out
+    assert "2 server_side" in shop.told("plan", "checked").out
