@@ -8,7 +8,6 @@ from itertools import islice
 
 from retentiond.app.house import House
 from retentiond.app.judging import rivals_of
-from retentiond.archive.sealing import require_library
 from retentiond.config.load import promise_findings, secret_findings, secrets_of_stores
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.expiring import Expiring
@@ -99,10 +98,7 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
 
 
 def _look_elsewhere(house: House, rule: Rule, view: View) -> None:
-    """That the stores of archives and copies are there, and are another place, and that what is to be encrypted can be."""
-    archive, copy = rule.action.archive, rule.copy
-    if (archive is not None and archive.recipients) or (copy is not None and copy.recipients):
-        require_library()
+    """That the stores of archives and copies are there, and are another place."""
     for name in rule.stores[1:]:
         if house.view(name).place == view.place:
             raise StoreDenied(

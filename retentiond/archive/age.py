@@ -111,8 +111,9 @@ def decrypt(file: str, source: BinaryIO, sink: BinaryIO) -> int:
 def main(words: Sequence[str]) -> int:
     """The child process."""
     what, *rest = words
-    source, sink = open(0, "rb", buffering=2 * FRAME, closefd=False), sys.stdout.buffer
-    return encrypt(rest, source, sink) if what == "encrypt" else decrypt(rest[0], source, sink)
+    sink = sys.stdout.buffer
+    with open(0, "rb", buffering=2 * FRAME, closefd=False) as source:
+        return encrypt(rest, source, sink) if what == "encrypt" else decrypt(rest[0], source, sink)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from retentiond.cli.desk import answer, options, progress, relative, say
 from retentiond.cli.front import code_of, common
 from retentiond.cli.render import short
 
-CALM = ("call-index", "call-recordings", "newsletter", "support-files")
+CALM = ("call-index", "call-recordings", "letters", "newsletter", "support-files")
 """The categories of the demo whose plans no limit refuses."""
 
 NEXT = """\
@@ -27,6 +27,8 @@ The folder is yours to play with. Try:
   retentiond hold place CASE-7 --reason "claim" --mandate "Art. 17(3)(e) GDPR" --subject call={call}
   retentiond plan call-recordings             and see that call held when its time comes
   retentiond audit lookup recordings {gone}
+  retentiond archive list --store vault       what was archived, and how it is now
+  retentiond explain offsite {plain}
   retentiond audit show
 """
 
@@ -49,7 +51,7 @@ def demo(directory: str) -> int:
         build(folder, now)
         answer({"folder": str(folder), "steps": _silently(folder)})
         return 0
-    say(f"Building a small company in {relative(folder)}: recordings, two databases, uploads, a privacy notice.")
+    say(f"Building a small company in {relative(folder)}: recordings, two databases, uploads, mail, backups, a privacy notice.")
     with progress(sum(POPULATION.values())) as show:
         build(folder, now, lambda what, done, _total: show(what, done))
     _play(folder)
@@ -68,20 +70,28 @@ def _play(folder: Path) -> None:
     _shown(folder, "apply", plan)
     say("\n4. Plan again: nothing is due any more.\n")
     _shown(folder, "plan", *CALM)
-    say("\n5. Verify: every file of the audit log, hashes and meaning.\n")
+    say("\n5. The backups: that run has copied them, encrypted, so the old ones may go. One in the other building is plain.\n")
+    _shown(folder, "plan", "backups")
+    say("\n6. The archive: what has gone from the mailbox comes back for who holds the identity.\n")
+    _shown(folder, *_restore(folder))
+    say("\n7. Verify: every file of the audit log, hashes and meaning.\n")
     _shown(folder, "audit", "verify")
     recording, gone = _recordings(folder, plan)
     say(
         "\n"
         + NEXT.format(
-            folder=relative(folder), recording=recording, call=recording.rpartition("-")[2].removesuffix(".wav"), gone=gone
+            folder=relative(folder),
+            recording=recording,
+            call=recording.rpartition("-")[2].removesuffix(".wav"),
+            gone=gone,
+            plain=next((folder / "offsite").glob("*/*/by-hand*")).relative_to(folder / "offsite"),
         )
     )
 
 
 def _shown(folder: Path, *args: str) -> int:
     """Runs a command of the program and shows it as if it were typed in the folder."""
-    say(f"$ retentiond {' '.join(args)}")
+    say(f"$ retentiond {' '.join(args).replace(f'{folder}/', '')}")
     return code_of(["--config", str(folder / "retentiond.yaml"), *args])
 
 
@@ -97,10 +107,19 @@ def _silently(folder: Path) -> list[dict[str, object]]:
     code, text = _heard(folder, "plan")
     plan = json.loads(text)["plan"]
     steps: list[dict[str, object]] = [{"command": "plan", "exit": code, "answer": json.loads(text)}]
-    for args in (("approve", "call-recordings", "--by", "you", "--yes"), ("apply", plan), ("plan", *CALM), ("audit", "verify")):
+    approve, apply = ("approve", "call-recordings", "--by", "you", "--yes"), ("apply", plan)
+    for args in (approve, apply, ("plan", *CALM), ("plan", "backups"), ("archive", "list"), ("audit", "verify")):
         code, text = _heard(folder, *args)
         steps.append({"command": " ".join(args), "exit": code, "answer": json.loads(text)})
     return steps
+
+
+def _restore(folder: Path) -> tuple[str, ...]:
+    """The command that brings the first letter back from the archive."""
+    known = json.loads(_heard(folder, "archive", "list", "--store", "vault")[1])["archives"]
+    key = next(one["key"] for one in known if one["purpose"] == "archive")
+    where = ("--identity", str(folder / "vault-identity.txt"), "--into", str(folder / "brought-back"))
+    return ("archive", "restore", key, "--store", "vault", *where)
 
 
 def _recordings(folder: Path, plan: str) -> tuple[str, str]:

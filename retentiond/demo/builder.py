@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
 
-from retentiond.demo import helpdesk, pbx
+from retentiond.demo import backups, helpdesk, letters, pbx
 from retentiond.demo.timeline import Timeline
 from retentiond.errors import UsageError
 
@@ -22,6 +22,10 @@ DUE: Mapping[tuple[str, str], int] = MappingProxyType(
         ("call-index", "rows"): pbx.CALLS_DUE,
         ("support-files", "uploads"): helpdesk.FILES_DUE,
         ("support-files", "rows"): helpdesk.FILES_DUE,
+        ("letters", "mailbox"): letters.LETTERS_DUE,
+        ("letters", "archive"): 0,
+        ("backups", "nights"): 0,
+        ("backups", "copies"): 0,
         ("newsletter", "left"): helpdesk.LEFT_DUE,
         ("web-log", "lines"): helpdesk.LINES_DUE,
         ("customer-accounts", "customers"): 0,
@@ -36,6 +40,10 @@ POPULATION: Mapping[tuple[str, str], int] = MappingProxyType(
         ("call-index", "rows"): pbx.CALLS,
         ("support-files", "uploads"): helpdesk.FILES,
         ("support-files", "rows"): helpdesk.FILES,
+        ("letters", "mailbox"): letters.LETTERS,
+        ("letters", "archive"): 0,
+        ("backups", "nights"): backups.BACKUPS,
+        ("backups", "copies"): backups.CARRIED_AWAY,
         ("newsletter", "left"): helpdesk.LEFT,
         ("web-log", "lines"): helpdesk.LINES,
         ("customer-accounts", "customers"): helpdesk.CUSTOMERS,
@@ -48,11 +56,11 @@ TRIPS = "web-log"
 """The category whose share of due items is over its limit, so that a person has to look."""
 
 _SEED = 1998
-_COPIED = ("retentiond.yaml", "policies.d", "notices")
+_COPIED = ("retentiond.yaml", "policies.d", "notices", "vault-identity.txt")
 
 
 def build(folder: Path, now: datetime, progress: Progress | None = None) -> None:
-    """Makes the company in `folder`, which must be new or empty; about 20,700 small files and 40 MB.
+    """Makes the company in `folder`, which must be new or empty; about 21,000 small files and 40 MB.
 
     `now` is aware. `progress` hears what is being made, how many there are and how many there
     will be. Nothing that exists is overwritten: `UsageError` for a folder with something in it.
@@ -70,6 +78,10 @@ def build(folder: Path, now: datetime, progress: Progress | None = None) -> None
     helpdesk.write_uploads(folder / "uploads", sent)
     helpdesk.write_database(folder / "helpdesk.db", _schema(company, "helpdesk.sql"), rng, line, cases, sent)
     tell("helpdesk", 1, 1)
+    letters.write_mailbox(folder / "mail", letters.letters(rng, line, cases))
+    (folder / "vault").mkdir()
+    backups.write_backups(folder / "backups", folder / "offsite", rng, line)
+    tell("mailbox and backups", 1, 1)
     for name in _COPIED:
         _copy(company / name, folder / name)
     tell("notice and rules", 1, 1)

@@ -86,9 +86,9 @@ class Company(Shop):
         path.write_bytes(content)
         return name
 
-    def letter(self, folder: str, name: str, subject: str) -> str:
+    def letter(self, folder: str, name: str, subject: str, sender: str = "jo@example.net") -> str:
         """A letter in a Maildir, read already, and its key."""
-        head = f"From: jo@example.net\nTo: desk@hollinbridge.example\nSubject: {subject}\n\n"
+        head = f"From: {sender}\nTo: desk@hollinbridge.example\nSubject: {subject}\n\n"
         for sub in ("cur", "new", "tmp"):
             (self.srv / "mail" / folder / sub).mkdir(parents=True, exist_ok=True)
         (self.srv / "mail" / folder / "cur" / f"{name}:2,S").write_text(head + "Do you sell cables?\n")

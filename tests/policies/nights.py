@@ -1,11 +1,11 @@
-"""What lies in the stores of backups and of their copies, and what must become of it."""
+"""What lies in the stores of backups, of their copies and of archived letters, and what must become of it."""
 
 from datetime import date, timedelta
 
 import pyrage
 from pyrage import x25519
 
-from tests.policies.company import Company, Story, day
+from tests.policies.company import Company, Story, ages, day
 
 
 def kept_nights(nights: set[date], daily: int = 7, weekly: int = 4, monthly: int = 12) -> set[date]:
@@ -63,4 +63,27 @@ def offsite(company: Company) -> Story:
             story.goes("copies", key)
     key = company.put("offsite", f"erp/{plain}/erp.dump.age")
     story.stay("copies", key, "undetermined", "it is not encrypted as promised")
+    return story
+
+
+def mail_archive(company: Company) -> Story:
+    story = Story()
+    encrypted = pyrage.encrypt(b"a letter", [x25519.Identity.generate().to_public()])
+    for n, age in enumerate(ages(40, 190, 300) + ages(160, 1, 175)):
+        key = company.letter("accounts", f"{n}.desk", f"Re: your account [C{60_000 + n % 9}]", f"c{60_000 + n % 9}@example.net")
+        company.age("mail", f"accounts/cur/{n}.desk:2,S", age)
+        if n < 40:
+            story.goes("letters", key)
+        else:
+            story.stay("letters", key, "waiting", "6 months is not over")
+    company.letter("accounts", "other.desk", "no number, so it is nobody's yet")
+    for n, age in enumerate((1200, 1190, *range(10, 30))):
+        key = company.put("vault", f"letters/{60_000 + n % 9}/{n}.archived.age", encrypted)
+        company.age("vault", key, age)
+        if n < 2:
+            story.goes("archived", key)
+        else:
+            story.stay("archived", key, "waiting", "3 years is not over")
+    key = company.put("vault", "letters/60001/by-hand.age", b"Dear sirs, whatever my name says")
+    story.stay("archived", key, "waiting", "3 years is not over")
     return story

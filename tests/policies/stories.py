@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tests.acceptance.shop import NOW
 from tests.policies.company import Company, Story, ages, day, time
-from tests.policies.nights import backups, offsite
+from tests.policies.nights import backups, mail_archive, offsite
 
 NO_EVENT = "no event has started its clock"
 REFERRED = "other rows refer to it"
@@ -472,7 +472,8 @@ def statistics(company: Company) -> Story:
 STORIES = {
     story.__name__.replace("_", "-"): story
     for story in (
-        call_recordings, enquiries, customer_accounts, support_files, remote_sessions, backups, offsite, connection_logs,
+        call_recordings, enquiries, customer_accounts, support_files, remote_sessions, backups, offsite, mail_archive,
+        connection_logs,
         web_forms, orders, cookies, newsletter, contracts, statistics, support_cases, licences,
     )
 }  # fmt: skip
