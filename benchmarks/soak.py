@@ -28,6 +28,7 @@ from side_by_side import ENVIRONMENT, PROGRAM
 
 SECONDS = {
     "support-files": 3, "call-recordings": 5, "call-index": 5, "newsletter": 7, "web-log": 10, "customer-accounts": 20,
+    "letters": 11, "backups": 15,
 }  # fmt: skip
 """How often each category of the demo is looked at here."""
 
