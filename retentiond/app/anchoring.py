@@ -17,7 +17,8 @@ from retentiond.app.trail import publish
 from retentiond.audit.layout import CHECKPOINT, read_file
 from retentiond.audit.note import LONGEST, open_checkpoint
 from retentiond.config.anchors import Anchor
-from retentiond.engine.ports import Writable, key_below
+from retentiond.core.naming import placed
+from retentiond.engine.ports import Writable
 from retentiond.errors import NotDelivered, Occupied, RetentiondError
 from retentiond.ledger.anchors import Anchored
 from retentiond.ledger.clock import micros
@@ -101,7 +102,7 @@ def _to_store(house: House, name: str, folder: str, handed: Handed) -> None:
     if not isinstance(store, Writable):
         raise NotDelivered(f"the store {name} takes in no copies")
     try:
-        store.take(key_below(store, f"{folder}/{handed.size:012}-{handed.root[:16]}"), [handed.note])
+        store.take(placed(store.home, f"{folder}/{handed.size:012}-{handed.root[:16]}"), [handed.note])
     except Occupied:
         return
 

@@ -16,7 +16,8 @@ from retentiond.archive.vouching import Condition, Voucher
 from retentiond.archive.writing import EVERYTHING, SourceTrouble, Vault, digest_of
 from retentiond.core.copied import Origin, Written
 from retentiond.core.item import Page, key_of, raw_of
-from retentiond.engine.ports import Scope, Store, key_below
+from retentiond.core.naming import placed
+from retentiond.engine.ports import Scope, Store
 from retentiond.errors import ItemChanged, NotSealed, StoreUnavailable
 
 CHUNK = 100
@@ -92,7 +93,7 @@ class Copying:
     def _compare(self, original: Original) -> Written | None:
         """What others have copied under the same name, if it is the same; None where it is not there, or another thing."""
         there = self._vault.store
-        key = key_below(there, original.key)
+        key = placed(there.home, original.key)
         page = there.probe(EVERYTHING, [key])
         revision = page.revisions[0]
         if revision is None:

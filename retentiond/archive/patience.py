@@ -11,15 +11,24 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from retentiond.archive.passing import readable
-from retentiond.engine.ports import Attesting, Scope, View
+from retentiond.engine.ports import Scope, View
 from retentiond.errors import StoreUnavailable
 
 T = TypeVar("T")
 LIMIT = 60.0
 """So many seconds the ends of one item may take."""
+
+
+@runtime_checkable
+class Attesting(Protocol):
+    """A store whose server encrypts what it keeps, and says so of each item."""
+
+    def server_side(self, key: str, revision: str) -> str:
+        """By which way the server says that it keeps this revision encrypted; empty where it does not. Errors as with `read`."""
+        ...
 
 
 class Patient:
@@ -37,7 +46,7 @@ class Patient:
         return self._within(lambda view: readable(view).edges(scope, key, revision, head, tail))
 
     def server_side(self, key: str, revision: str) -> str:
-        """`engine.ports.Attesting.server_side`; empty where the store attests nothing."""
+        """`Attesting.server_side`; empty where the store attests nothing."""
         return self._within(lambda view: view.server_side(key, revision) if isinstance(view, Attesting) else "")
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ from typing import Protocol
 from retentiond.archive.register import Register
 from retentiond.archive.sealing import Sealing
 from retentiond.core.copied import Origin, Written
-from retentiond.core.naming import numbered
+from retentiond.core.naming import numbered, placed
 from retentiond.core.policy import PathSelection, Start
 from retentiond.engine.digest import Digest
-from retentiond.engine.ports import Deposit, Readable, Scope, Store, Writable, key_below
+from retentiond.engine.ports import Deposit, Readable, Scope, Store, Writable
 from retentiond.errors import Occupied, StoreDenied, StoreTrouble, StoreUnavailable
 
 _NAMES = 100
@@ -64,7 +64,7 @@ class Vault:
         destination's, or the encryption's. In all cases nothing lies there that did not lie there before.
         """
         for n in range(1, _NAMES):
-            name = key_below(self.store, numbered(key, n))
+            name = placed(self.store.home, numbered(key, n))
             number = register.begin(origin, item, name, len(self.recipients), items)
             try:
                 deposit = self._take(name, pieces)

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from retentiond.core.item import key_of, raw_of
+
 _WORD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}")
 _DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
 OF_ITEMS = ("key", "name", "category", "rule", "date")
@@ -48,6 +50,11 @@ def words_of(template: str) -> list[tuple[str, str | None]]:
 def fields_of(template: str) -> list[str]:
     """The fields of an item that a template needs."""
     return [name for name, _ in _WORD.findall(template) if name not in {*OF_ITEMS, *OF_ROWS}]
+
+
+def placed(home: str, name: str) -> str:
+    """The key of a new item of this name (both are written as keys are) in a store whose keys all begin with `home`."""
+    return key_of(home + raw_of(name)) if home else name
 
 
 def rendered(template: str, known: Mapping[str, str | None], date: datetime | None) -> str:

@@ -5,9 +5,8 @@ can also let go. Planning is handed views. Optional powers are small protocols b
 `Restoring` (put back what a cut-short disposal left half done), `Evaluating` (holds by predicate),
 `Answering` (run the query of an event), `Identifying` (look up further identifiers of a person), `Reflecting` (items
 that go with others), `Partitioned` (items that go in one act), `Paced` (waits for those who follow), `Versioned`
-(several revisions of one key), `Readable` (an item's bytes), `Attesting` (what the server says of its encryption),
-`Tabular` (whole rows), `Writable` (take in a copy), `Shardable` (parts of a scope, side by side), `Granted` (what the
-account may do).
+(several revisions of one key), `Readable` (an item's bytes), `Tabular` (whole rows), `Writable` (take in a copy),
+`Shardable` (parts of a scope, side by side), `Granted` (what the account may do).
 Four promises hold for every store, and the shipped `StoreContract` tests them:
 
 1. Looking changes nothing. `scan` and `probe` leave no trace.
@@ -28,7 +27,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from retentiond.core.anonymise import Columns
-from retentiond.core.item import Kin, Page, key_of, raw_of
+from retentiond.core.item import Kin, Page
 from retentiond.core.lifecycle import Expiry
 from retentiond.core.outcome import Settled
 from retentiond.core.policy import Action, Copying, Requirement, Selection, Start
@@ -49,10 +48,9 @@ Stop = Callable[[], str | None]
 class Traits:
     """What a store can do, as found at opening, not as hoped.
 
-    `atomic`: comparing and deleting are one act, so that no change can slip between.
-    `batch`: the most steps that one disposal takes. `clock`: the store's own, as it stood at
-    opening, for whoever compares it with ours; None where it has none of its own. `lanes`: how many handles
-    side by side make it faster; 1 where they do not, or where it takes no more.
+    `atomic`: comparing and deleting are one act, so that no change can slip between. `batch`: the most steps that one
+    disposal takes. `clock`: the store's own, as it stood at opening, for whoever compares it with ours; None where it has
+    none. `lanes`: how many handles side by side make it faster; 1 where they do not, or where it takes no more.
     """
 
     atomic: bool
@@ -66,11 +64,10 @@ class Traits:
 class Scope:
     """What to look at: one selection, and what of each item the judge needs to see.
 
-    `waiting_from` lets a store leave out items whose start is certainly at or after that
-    instant and not after `now`; it counts them in `Page.unseen`. A store may ignore it.
-    `predicates` are holds that only the store can evaluate; their matches come in `Page.held`.
-    `columns` are those that the rule anonymises: which items are done comes in `Page.done`, and
-    what cannot be masked is in doubt. With `leave_done` a store may leave out items that are
+    `waiting_from` lets a store leave out items whose start is certainly at or after that instant and not after `now`; it
+    counts them in `Page.unseen`. A store may ignore it. `predicates` are holds that only the store can evaluate; their
+    matches come in `Page.held`. `columns` are those that the rule anonymises: which items are done comes in `Page.done`,
+    and what cannot be masked is in doubt. With `leave_done` a store may leave out items that are
     certainly done; it counts them in `Page.unseen_done`. `part` is "" for the whole scope, else what a `Shardable`
     store has named one of its parts; it bounds a scan, and means nothing to anybody but the store. `category` and
     `rule` say whose scope it is; what the rule requires of its items (`require`, `copy`), and which fields say whose they
@@ -320,15 +317,6 @@ class Readable(Protocol):
 
 
 @runtime_checkable
-class Attesting(Protocol):
-    """A store whose server encrypts what it keeps, and says so of each item."""
-
-    def server_side(self, key: str, revision: str) -> str:
-        """By which way the server says that it keeps this revision encrypted; empty where it does not. Errors as with `read`."""
-        ...
-
-
-@runtime_checkable
 class Tabular(Protocol):
     """A store of rows, which gives them out as values: whole numbers, fractions, texts, None, and bytes as `{"base64": …}`."""
 
@@ -343,10 +331,7 @@ class Tabular(Protocol):
 
 @runtime_checkable
 class Writable(Protocol):
-    """A store that takes in copies. Its promise: whole or not at all, and never in the place of something else.
-
-    `home` is what the keys of all its items begin with: "" where they begin anyhow (see `key_below`).
-    """
+    """A store that takes in copies, whole or not at all, never in the place of something else; all keys begin with `home`."""
 
     @property
     def home(self) -> str: ...
@@ -360,11 +345,6 @@ class Writable(Protocol):
         `Occupied` where something lies there already. Whatever `pieces` raises comes through.
         """
         ...
-
-
-def key_below(store: Writable, name: str) -> str:
-    """The key of a new item of this name, which is written as keys are, and counts from where the store's items begin."""
-    return key_of(store.home + raw_of(name)) if store.home else name
 
 
 @runtime_checkable

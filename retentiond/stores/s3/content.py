@@ -60,7 +60,7 @@ def _range(bucket: Bucket, key: str, revision: str, count: int, range_: str) -> 
 
 
 def server_side_of(bucket: Bucket, key: str, revision: str) -> str:
-    """`engine.ports.Attesting.server_side`: `AES256`, `aws:kms` and the like; of a key that the customer sends along too."""
+    """How the server says that it encrypts: `AES256`, `aws:kms` and the like; of a key that the customer sends along too."""
     answer = _answered(bucket, key, revision, "head_object")
     return str(answer.get("ServerSideEncryption") or answer.get("SSECustomerAlgorithm") or "")
 
