@@ -287,7 +287,7 @@ class Undemanding:
 
 
 def test_the_rules_are_read_without_an_error_and_without_a_warning(company: Path):
-    loaded = load(str(company / "retentiond.yaml"), {name: Undemanding(name) for name in ("files", "sql")})
+    loaded = load(str(company / "retentiond.yaml"), {name: Undemanding(name) for name in ("files", "mail", "sql")})
     assert loaded.warnings == []
     assert {(category.name, rule.name) for category in loaded.rulebook.categories.values() for rule in category.rules} == set(DUE)
 
