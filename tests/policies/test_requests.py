@@ -23,6 +23,19 @@ def test_a_single_call_goes_on_request_unless_a_claim_needs_it(company):
     company.told("audit", "verify")
 
 
+def test_a_telephone_number_takes_the_sound_of_its_calls_which_names_nobody(company):
+    """Promise 2: the list of calls leads to the sound."""
+    calls = [(1, "0148"), (2, "0149"), (3, "0148")]
+    rows = [{"id": n, "direction": "in", "telephone": who, "ended_at": time(5), "seconds": 9} for n, who in calls]
+    company.rows("desk", "calls", rows)
+    sound = {n: company.put("recordings", f"calls/{day(5)}/{n}.wav") for n, _ in calls}
+    value = company.json("erase", "telephone=0148", "--request", "T-4", *WHY)
+    assert (value["state"], value["applied"]["counts"]["disposed"]) == ("carried out", 4)
+    assert company.keys("recordings") == {sound[2]}
+    assert company.keys("desk", "calls", "id") == {"calls/2"}
+    company.told("audit", "verify")
+
+
 def test_a_person_goes_everywhere_and_stays_away(company):
     """Promises 12 and 17: the list of those who left stays, on its ground; an import brings the reader back, and is found."""
     reader = {"id": 1, "list": "news", "email": "jo@example.org", "joined_at": time(100)}
