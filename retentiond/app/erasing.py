@@ -86,8 +86,9 @@ def _refuse_unmapped(house: House, widened: Widened) -> None:
 def look_again(house: House, entries: Sequence[int]) -> None:
     """Looks for people whose erasure was carried out, notes what is left, and tells the recipients."""
     for entry in entries:
-        request = replace(house.requests.get(entry).request, reach="whole")
-        found, looked = dict[tuple[str, str], Stays](), list[tuple[str, str]]()
+        kept, copied = house.requests.get(entry), house.copies.destinations()
+        request, found = replace(kept.request, reach="whole"), dict[tuple[str, str], Stays]()
+        looked = [place for place, stays in kept.stays.items() if stays.store in copied]  # a copy that went is not searched for
         for category in house.rulebook.categories.values():
             for rule, stays in _looks(house, category, request):
                 looked.append((category.name, rule.name))

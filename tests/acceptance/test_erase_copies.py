@@ -55,7 +55,7 @@ def test_an_archive_of_one_person_is_erased_with_the_rest(vaulted):
     assert vault(vaulted) == {"support/tickets/8/old.txt"}
     made = vaulted.json("audit", "certificate", "R-1")
     assert ("vault", 1) in {(one["store"], one["items"]) for one in made["disposed"]}
-    assert [(one["store"], one["items"], one["until"]) for one in made["beyond_use"]] == [("vault", 1, until)]
+    assert ("vault", 1, until) in [(one["store"], one["items"], one["until"]) for one in made["beyond_use"]]
     vaulted.told("audit", "verify")
 
 
