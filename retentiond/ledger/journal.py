@@ -37,6 +37,11 @@ _TOGETHER = 64
 """So many batches are read at a time."""
 _FINAL = frozenset({Outcome.DISPOSED, Outcome.GONE, Outcome.CHANGED, Outcome.INSTALLED})
 """Fates that no later run of the plan takes up again."""
+_BATCH = schema.batch.insert()
+_OPEN = sa.and_(schema.batch.c.outcome.is_(None), schema.batch.c.entry == sa.bindparam("intent"))
+"""An intent without an outcome; those are few, and have an index."""
+_STEPS = sa.select(schema.batch.c.steps).where(_OPEN)
+_CLOSE = schema.batch.update().where(_OPEN).values(outcome=sa.bindparam("index"), again=sa.bindparam("left"))
 
 
 class RunJournal:
@@ -120,7 +125,7 @@ class RunJournal:
         names = {"run": self.run, "plan": self.plan, "category": category, "rule": rule, "store": batch.store}
         index = -1
         if admission.admitted:
-            mine, steps = _pick(refs, admission.admitted), [batch.first + i for i in admission.admitted]
+            mine, steps = _pick(refs, admission.admitted), _numbers(batch.first, admission.admitted)
             known = _known(references, mine, [batch.starts[i] for i in admission.admitted] if batch.starts else ())
             index = self._intend(change, {**names, "request": batch.request, "starts": known or None}, steps, mine, registers)
             reach("intent-written")
@@ -133,7 +138,7 @@ class RunJournal:
             return
         place = {old: new for new, old in enumerate(positions)}
         moved = [Settled([place[i] for i in s.positions], s.outcome, s.code) for s in spared]
-        mine, steps = _pick(refs, positions), [batch.first + i for i in positions]
+        mine, steps = _pick(refs, positions), _numbers(batch.first, positions)
         index = change.write("spared", **names, **self._range(mine), **_fates(moved))
         again = sorted(batch.first + i for s in spared if s.outcome not in _FINAL for i in s.positions)
         self._keep(change, {**names, "request": batch.request}, index, index, steps, mine, again)
@@ -154,15 +159,16 @@ class RunJournal:
         again: Sequence[int],
     ) -> None:
         change.connection.execute(
-            schema.batch.insert().values(
+            _BATCH,
+            {
                 **names,
-                entry=entry,
-                outcome=outcome,
-                offset=self._offset - len(refs) // SIZE,
-                steps=spans.written(steps),
-                again=spans.written(again),
-                refs=refs,
-            )
+                "entry": entry,
+                "outcome": outcome,
+                "offset": self._offset - len(refs) // SIZE,
+                "steps": spans.written(steps),
+                "again": spans.written(again),
+                "refs": refs,
+            },
         )
 
 
@@ -191,10 +197,12 @@ def close(change: Transaction, closing: Closing) -> None:
     index = change.write(
         "outcome", intent=closing.intent, disposed=closing.count - others, inferred=sorted(closing.inferred), **fates
     )
-    mine = schema.batch.c.entry == closing.intent
-    steps = spans.numbers(change.connection.execute(sa.select(schema.batch.c.steps).where(mine)).scalar_one())
-    again = sorted(steps[i] for s in closing.settled if s.outcome not in _FINAL for i in s.positions)
-    change.connection.execute(schema.batch.update().where(mine).values(outcome=index, again=spans.written(again)))
+    unsettled = [i for s in closing.settled if s.outcome not in _FINAL for i in s.positions]
+    again: list[int] = []
+    if unsettled:
+        steps = spans.numbers(change.connection.execute(_STEPS, {"intent": closing.intent}).scalar_one())
+        again = sorted(steps[i] for i in unsettled)
+    change.connection.execute(_CLOSE, {"intent": closing.intent, "index": index, "left": spans.written(again)})
 
 
 def _fates(settled: Sequence[Settled]) -> dict[str, dict[str, list[int]]]:
@@ -213,6 +221,13 @@ def _fates(settled: Sequence[Settled]) -> dict[str, dict[str, list[int]]]:
 def _known(references: References, refs: bytes, starts: Sequence[datetime | None]) -> bytes:
     """By what the starts are known again; empty where there is none."""
     return references.starts(refs, starts) if any(starts) else b""
+
+
+def _numbers(first: int, positions: Sequence[int]) -> Sequence[int]:
+    """The numbers of the steps at some positions."""
+    if isinstance(positions, range):
+        return range(first + positions.start, first + positions.stop, positions.step)
+    return [first + i for i in positions]
 
 
 def _pick(refs: bytes, positions: Sequence[int]) -> bytes:

@@ -26,8 +26,13 @@ _CLOCK, _STEPPED, _LAST = "clock", "clock-stepped", "last-time"
 _SIZE, _ROOT = "head-size", "head-root"
 _DAEMON = "daemon"
 _DAY = 86_400_000_000
+_KINDS = {"hold": HOLD_TYPES, "event": EVENT_TYPES, "review": REVIEW_TYPES}
 _FACT = sa.select(schema.meta.c.value).where(schema.meta.c.key == sa.bindparam("key"))
+_USUAL = sa.select(schema.meta.c.key, schema.meta.c.value).where(
+    schema.meta.c.key.in_([sa.literal_column(f"'{key}'") for key in (_LAST, *(f"last-{kind}" for kind in _KINDS))])
+)
 _NEWEST = sa.select(sa.func.max(schema.entry.c.seq))
+_ENTRY = schema.entry.insert()
 _BATCHES = 64
 """So many batches of references are read at a time."""
 
@@ -37,8 +42,8 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection, reading: Reading) -> None:
         self.connection = connection
-        last = self.fact(_LAST)
-        self.time = max(reading.wall, int(last) if last else 0)
+        self._known = {key: value for key, value in connection.execute(_USUAL)}  # noqa: C416 a row is no pair to mypy
+        self.time = max(reading.wall, int(self._known.get(_LAST, 0)))
         self._next: int | None = None
 
     def write(self, type_: str, **fields: Any) -> int:
@@ -46,17 +51,19 @@ class Transaction:
         if self._next is None:
             newest = self.connection.execute(_NEWEST).scalar()
             self._next = -1 if newest is None else newest
+            self._tell(_LAST, str(self.time))  # all its entries are of one time
         self._next += 1
         body = written(type_, self.time, fields)
-        self.connection.execute(schema.entry.insert(), {"seq": self._next, "type": type_, "body": body})
-        self.set_fact(_LAST, str(self.time))
-        if type_ in HOLD_TYPES:
-            self.set_fact("last-hold", str(self._next))
-        elif type_ in EVENT_TYPES:
-            self.set_fact("last-event", str(self._next))
-        elif type_ in REVIEW_TYPES:
-            self.set_fact("last-review", str(self._next))
+        self.connection.execute(_ENTRY, {"seq": self._next, "type": type_, "body": body})
+        for kind, types in _KINDS.items():
+            if type_ in types:
+                self._tell(f"last-{kind}", str(self._next))
         return self._next
+
+    def _tell(self, key: str, value: str) -> None:
+        """Sets one of the facts that each transaction knows from its beginning."""
+        self.set_fact(key, value)
+        self._known[key] = value
 
     def fact(self, key: str) -> str | None:
         """A single fact; None before it was set."""
@@ -72,7 +79,7 @@ class Transaction:
 
     def newest(self, kind: str) -> int:
         """The index of the newest entry about holds (`hold`), events (`event`) or reviews (`review`); -1 before the first."""
-        return int(self.fact(f"last-{kind}") or -1)
+        return int(self._known.get(f"last-{kind}", -1))
 
 
 class Ledger:

@@ -142,9 +142,11 @@ class PlanFile:
         with open(self.path, "rb", buffering=_BUFFER) as file:
             file.seek(self._start)
             left = self.header.total
-            while left and (block := list(islice(file, min(left, 1024)))):
-                found.update(b"".join(block))
-                left -= len(block)
+            while left and (block := file.read(_BUFFER)):
+                ends = min(left, block.count(b"\n"))
+                beyond = block.split(b"\n", left)[left] if ends == left else b""
+                found.update(memoryview(block)[: len(block) - len(beyond)])
+                left -= ends
         if left or found.hexdigest() != self.header.steps:
             raise _altered()
 
