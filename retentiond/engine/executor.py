@@ -351,7 +351,8 @@ class Executor:
         for s in intent.admission.spared:
             counts[s.outcome.value] += len(s.positions)
         gone_before = {i for s in intent.admission.spared if s.outcome is Outcome.GONE for i in s.positions}
-        result = Result(work, counts, stayed=[i for i in range(len(work.batch)) if i not in gone_before])
+        everyone = range(len(work.batch))
+        result = Result(work, counts, stayed=[i for i in everyone if i not in gone_before] if gone_before else everyone)
         if intent.index < 0:
             return Turned(result, batch, None)
         batch = _with_predicates(batch, intent.admission)

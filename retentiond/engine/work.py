@@ -87,7 +87,7 @@ class Work:
 class Result:
     """What came of one batch: counts by outcome (`inferred` are among `disposed`), and what looking again found.
 
-    `stayed` are the positions that are not known to be gone.
+    `stayed` are the positions that are not known to be gone, where the work has sets.
     """
 
     work: Work
@@ -122,9 +122,11 @@ def told(result: Result, batch: Batch, intent: Intent, settled: list[Settled], s
     for s in settled:
         counts[s.outcome.value] += len(s.positions)
     counts["inferred"] += len(inferred)
-    gone = [i for s in settled if s.outcome is Outcome.DISPOSED for i in s.positions]
-    away = {intent.admission.admitted[i] for s in settled if s.outcome in _AWAY for i in s.positions}
-    result.stayed = [i for i in result.stayed if i not in away]
+    disposed = [s.positions for s in settled if s.outcome is Outcome.DISPOSED]
+    gone = disposed[0] if len(disposed) == 1 else [i for positions in disposed for i in positions]
+    if result.work.sets is not None:
+        away = {intent.admission.admitted[i] for s in settled if s.outcome in _AWAY for i in s.positions}
+        result.stayed = [i for i in result.stayed if i not in away]
     return Turned(result, batch, Closing(intent.index, len(batch), settled, inferred), gone)
 
 

@@ -57,18 +57,19 @@ class Keys:
     def parts_of(self, keys: Sequence[str]) -> list[Parts | None]:
         """`parts` of each key."""
         if self._is_plain:
-            cut = len(self._prefix)
+            between, joined = "\n" + self._prefix, "\n" + "\n".join(keys)
             try:
-                values = [int(key[cut:]) for key in keys]
+                values = list(map(int, joined.split(between)[1:]))
             except ValueError:
                 values = []
             if (
                 values
-                and keys == [f"{self._prefix}{v}" for v in values]
+                and len(values) == len(keys)
+                and between + between.join(map(str, values)) == joined
                 and min(values) in self._whole
                 and max(values) in self._whole
             ):
-                return [(value,) for value in values]
+                return list(zip(values, strict=True))
         return [self.parts(key) for key in keys]
 
     def parts(self, key: str) -> Parts | None:

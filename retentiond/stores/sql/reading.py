@@ -84,6 +84,8 @@ class Layout:
 
     def order(self, rows: Sequence[Sequence[Any]], wanted: Sequence[Parts | None]) -> list[int | None]:
         """For each key that was wanted, where its row is among the rows."""
+        if not rows:
+            return [None] * len(wanted)
         if len(self.key_at) == 1:
             alone = self.key_at[0]
             only = {row[alone]: n for n, row in enumerate(rows)}
@@ -197,6 +199,9 @@ def page_of(layout: Layout, found: Found, before: int) -> Page:
 
 def answer_of(layout: Layout, found: Found, asked: Sequence[str], order: Sequence[int | None]) -> Page:
     """Looked-up rows as a page in the order of the keys that were asked for, with gaps for those that are absent."""
+    if not found.rows:
+        absent = [None] * len(asked)
+        return Page(list(asked), absent, absent, [0] * len(asked), dict.fromkeys(layout.fields, absent))
     starts, held, referred = layout.starts(found.rows), found.held(), set(found.referred(layout))
     doubts = {i: layout.doubt for i, n in enumerate(order) if n in referred}
     done, unclear = standing(layout.masks, found.rows) if layout.masks else (frozenset[int](), dict[int, str]())
