@@ -8,15 +8,19 @@ Looking: `scan` reads the parts of a scope side by side and gives their pages ou
 depends on nothing but the parts and their pages; each lane is at most `AHEAD` pages ahead.
 
 A handle that cannot be opened beside others is no error: there are fewer lanes then.
+
+Whoever has waited for a server needs the interpreter only to send the next statement, and the server stands idle until then:
+threads take turns ten times as often as Python would have them.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from threading import Semaphore, Thread
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from retentiond.core.item import Page
 from retentiond.engine.ports import Scope, Shardable, Store, View
@@ -24,10 +28,19 @@ from retentiond.errors import StoreDenied, StoreUnavailable
 
 AHEAD = 4
 """So many pages a lane may have read before they are asked for."""
+TURN_S = 0.0005
+"""So long a thread may go on while another one waits for the interpreter."""
 PARTS = 4
 """So many parts for each lane, so that a large one does not leave the others idle."""
 
 A = TypeVar("A")
+
+
+def _started(work: Callable[[], None]) -> Thread:
+    sys.setswitchinterval(TURN_S)
+    thread = Thread(target=work, name="lane", daemon=True)
+    thread.start()
+    return thread
 
 
 class Crew(Protocol[A]):
@@ -105,9 +118,8 @@ class Lanes(Generic[A]):
 
     def widen(self, wanted: int) -> int:
         while len(self._threads) < min(wanted, self._most):
-            thread = Thread(target=self._work, name="lane", daemon=True)
+            thread = _started(self._work)
             self._threads.append(thread)
-            thread.start()
             trouble = self._opened.get()
             if trouble is not None:
                 self._threads.remove(thread)
@@ -149,13 +161,28 @@ class Lanes(Generic[A]):
             store.close()
 
 
+@runtime_checkable
+class Distant(Protocol):
+    """A view of what somebody else reads: where a thread of its own asks for the next pages meanwhile, it is faster.
+
+    It is another handle that is asked then; whoever stands before a view and changes what it shows is not distant.
+    """
+
+    @property
+    def is_distant(self) -> bool: ...
+
+
 def scan(view: View, scope: Scope, open_view: Callable[[], View]) -> Iterator[Page]:
-    """The pages of a scope, from parts side by side where the store recommends several lanes and can split it."""
+    """The pages of a scope, from parts side by side where the store recommends several lanes and can split it.
+
+    A distant one is read by another handle, while whoever takes the pages works on them.
+    """
     lanes = view.traits.lanes
     parts = view.shards(scope, lanes * PARTS) if lanes > 1 and isinstance(view, Shardable) else ()
-    if len(parts) < 2:
+    if len(parts) < 2 and not (isinstance(view, Distant) and view.is_distant):
         yield from view.scan(scope)
         return
+    parts = parts if len(parts) > 1 else (scope,)
     readers = [_Reader(open_view) for _ in range(min(lanes, len(parts)))]
     try:
         opened = [reader for reader in readers if reader.is_open()]
@@ -191,8 +218,7 @@ class _Reader:
         self._parts: SimpleQueue[Scope | None] = SimpleQueue()
         self._pages: SimpleQueue[Page | BaseException | None] = SimpleQueue()
         self._room, self._over = Semaphore(AHEAD), False
-        self._thread = Thread(target=self._work, name="lane", daemon=True)
-        self._thread.start()
+        self._thread = _started(self._work)
 
     def is_open(self) -> bool:
         """Whether the view could be opened; asked once."""

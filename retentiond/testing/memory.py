@@ -69,14 +69,14 @@ class Record:
 class MemoryPlace:
     """A place that holds items by key. `available=False` is a server that is down.
 
-    `lanes` is how many handles side by side it recommends; any number may be open, each in its thread.
-    `before` is called with the keys of each chunk before it is let go, by the handle's own thread, so
+    `lanes` is how many handles side by side it recommends; any number may be open, each in its thread. `distant`: that its
+    pages are asked for ahead. `before` is called with the keys of each chunk before it is let go, by the handle's own thread, so
     that a test can let a handle wait or die there.
     """
 
     def __init__(self, name: str = "memory", flaw: Flaw = "", lanes: int = 1) -> None:
         self.name, self.flaw, self.lanes = name, flaw, lanes
-        self.lock = RLock()
+        self.lock, self.distant = RLock(), False
         self.before: Callable[[Sequence[str]], None] = lambda _keys: None
         self.records: dict[str, Record] = {}
         self.half_done: dict[str, Record] = {}
@@ -123,6 +123,10 @@ class MemoryView:
     @property
     def traits(self) -> Traits:
         return Traits(atomic=True, lanes=self._place.lanes)
+
+    @property
+    def is_distant(self) -> bool:
+        return self._place.distant
 
     def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
         """Parts `I/N`: the items whose key has a checksum of the rest I when divided by N."""

@@ -1,10 +1,12 @@
 """Parts scanned side by side: the same plan as from one scan, in the same order each time, with little in hand."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from retentiond.archive.requiring import Requiring
 from retentiond.engine.lanes import AHEAD, PARTS, scan
 from retentiond.engine.pipeline import draft, scope_for, survey
 from retentiond.engine.ports import PAGE
@@ -80,6 +82,23 @@ def test_a_store_of_one_lane_is_scanned_by_the_handle_at_hand(office):
     office.place.lanes, office.views = 1, []
     assert len(planned(office, lambda: Counted(office.place.look(), office))[0]) == ITEMS // 2
     assert office.views == []
+
+
+def test_a_distant_store_is_read_ahead_by_one_further_handle_and_gives_the_plan_of_one_scan(office):
+    whole, counts, _ = planned(office, None)
+    office.place.lanes, office.place.distant, office.views = 1, True, []
+    ahead, counts_ahead, _ = planned(office, lambda: Counted(office.place.look(), office))
+    assert ([line.key for line in ahead], counts_ahead.as_json()) == ([line.key for line in whole], counts.as_json())
+    assert [(view.pages, view.closed) for view in office.views] == [(ITEMS // PAGE, True)]
+
+
+def test_what_stands_before_a_distant_store_is_not_passed_by(office):
+    """Reading ahead takes handles of its own, which show nothing of what a rule requires of its items."""
+    office.place.lanes, office.place.distant, office.views = 1, True, []
+    seen = Requiring(office.place.look(), [lambda _, page: replace(page, uncopied=dict.fromkeys(range(len(page)), "no copy"))])
+    pages = list(scan(seen, scope_for(office.bench), lambda: Counted(office.place.look(), office)))
+    assert all(len(page.uncopied) == len(page) for page in pages)
+    assert (sum(map(len, pages)), office.views) == (ITEMS, [])
 
 
 @pytest.mark.parametrize("possible", [0, 1, 2])

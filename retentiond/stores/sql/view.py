@@ -58,6 +58,10 @@ class SqlView:
     def traits(self) -> Traits:
         return self._traits
 
+    @property
+    def is_distant(self) -> bool:
+        return self.database.lanes > 1
+
     def close(self) -> None:
         self.database.close()
 
