@@ -233,7 +233,12 @@ def _watching_clock(house: House, stop: Stop) -> Stop:
 
 
 def _watching_requests(house: House, stop: Stop) -> Stop:
-    """Stops when a person takes an erasure request back in the middle of a run: what hangs on it is for the next plan."""
+    """Stops when a person takes an erasure request back in the middle of a run: what hangs on it is for the next plan.
+
+    A plan is made after the requests that it hangs on; where there is none by now, there is nothing to ask before each batch.
+    """
+    if not house.requests.all():
+        return stop
     before = house.requests.withdrawals()
 
     def reason() -> str | None:
