@@ -16,13 +16,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainValidator,
     StringConstraints,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import any_schema, definitions_schema
 
 from retentiond.config.not_yet import DO, NOT_YET, WHY
 from retentiond.config.strict_yaml import Document, Path, Place
@@ -38,12 +41,18 @@ Texts = Annotated[list[Text], Field(min_length=1)]
 class Shape(BaseModel):
     """What a mapping may hold. `called` names its kind of thing in messages and in `NOT_YET`."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)  # most files need few of the shapes
     called: ClassVar[str] = "mapping"
 
 
 class Piece:
-    """Marks a field whose value is read by itself, by its own shape."""
+    """Marks a field whose value is read by itself, by its own shape: pydantic only describes it, for editors."""
+
+    def __get_pydantic_core_schema__(self, kind: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return any_schema(metadata={"kind": kind})
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(definitions_schema(TypeAdapter(schema["metadata"]["kind"]).core_schema, []))  # by reference, not whole
 
 
 @dataclass(frozen=True, slots=True)
