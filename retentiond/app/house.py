@@ -73,20 +73,21 @@ class Installed(Mapping[str, StoreType]):
     """The installed kinds of store, looked for once, each loaded when it is asked for."""
 
     @cached_property
-    def _found(self) -> Mapping[str, Callable[[], StoreType]]:
+    def found(self) -> Mapping[str, Callable[[], StoreType]]:
+        """Each kind by its name, with what loads it."""
         return store_types()
 
     def __getitem__(self, name: str) -> StoreType:
-        return self._found[name]()
+        return self.found[name]()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self.found)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._found
+        return name in self.found
 
 
 class House:
@@ -98,7 +99,8 @@ class House:
     """
 
     def __init__(self, config: str | Loaded, clock: Callable[[], Reading] = read_clock) -> None:
-        self.loaded: Loaded = load(config, Installed()) if isinstance(config, str) else config
+        self._installed = Installed()
+        self.loaded: Loaded = load(config, self._installed) if isinstance(config, str) else config
         self.settings = self.loaded.settings
         self.rulebook: Rulebook = self.loaded.rulebook
         self.clock = clock
@@ -386,7 +388,7 @@ class House:
         return digest(self.rulebook.stores[name].meaning())
 
     def _type(self, name: str) -> StoreType:
-        return store_type(self.rulebook.stores[name].type)
+        return store_type(self.rulebook.stores[name].type, self._installed.found)
 
     # The rulebook
 

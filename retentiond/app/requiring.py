@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from retentiond.app.house import House
-from retentiond.archive.inspecting import Forgetful, Inspector
 from retentiond.archive.requiring import Look, Requiring
-from retentiond.archive.vouching import Voucher
 from retentiond.core.policy import Rule
 from retentiond.engine.ports import View
 from retentiond.errors import StoreTrouble
@@ -25,9 +23,13 @@ def seen_by(house: House, category: str, rule: Rule, view: View | None = None) -
 def _looks(house: House, category: str, rule: Rule, view: View) -> list[Look]:
     found: list[Look] = []
     if rule.require is not None and rule.require.encrypted is not None:
+        from retentiond.archive.inspecting import Forgetful, Inspector  # most rules require nothing
+
         inspector = Inspector(view, house.patient(rule.store), house.inspections if house.directory.exists() else Forgetful())
         found.append(lambda scope, page: inspector.inspected(scope, page, lined_up=rule.generations is not None))
     if rule.copied_to and house.directory.exists():
+        from retentiond.archive.vouching import Voucher
+
         found.append(Voucher(rule, category, view.place, house.view(rule.copied_to), house.copies).looked_at)
     return found
 

@@ -40,9 +40,12 @@ def store_types() -> Mapping[str, Callable[[], StoreType]]:
     return {name: partial(_load, found[name]) for name in sorted(found)}
 
 
-def store_type(name: str) -> StoreType:
-    """The kind of store of this name, loaded; `ConfigurationError` if it is unknown or broken."""
-    types = store_types()
+def store_type(name: str, types: Mapping[str, Callable[[], StoreType]] | None = None) -> StoreType:
+    """The kind of store of this name, loaded; `ConfigurationError` if it is unknown or broken.
+
+    `types` are those that were listed before; otherwise the distributions are searched once more.
+    """
+    types = store_types() if types is None else types
     if name in types:
         return types[name]()
     close = difflib.get_close_matches(name, types, n=1)
