@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from retentiond.app.house import House
+from retentiond.core.mail import address_of
 from retentiond.core.reference import References, derive
 from retentiond.engine.ports import Identifying
 from retentiond.errors import StoreDenied, UsageError
@@ -46,7 +47,10 @@ def _pair(word: str, option: str) -> Identifier:
 
 
 def widen(house: House, given: Sequence[Identifier]) -> Widened:
-    """The given identifiers and all that the configured look-ups give for them. A look-up that fails raises."""
+    """The given identifiers and all that the configured look-ups give for them. A look-up that fails raises.
+
+    An address is asked for as it was typed and in small letters, as rules are searched for it.
+    """
     known = dict.fromkeys(given)
     found = Widened()
     waiting = list(known)
@@ -69,7 +73,8 @@ def _look_ups(house: House, took: Identifier) -> Iterator[LookedUp]:
         view = house.view(identity.store)
         if not isinstance(view, Identifying):
             raise StoreDenied(f"the store {identity.store} cannot answer queries", do="an identity needs an sql store")
-        gave = dict.fromkeys(view.identify(identity.query, {kind: value}))
+        spellings = dict.fromkeys((value, address_of(value) or value))
+        gave = dict.fromkeys(each for one in spellings for each in view.identify(identity.query, {kind: one}))
         yield LookedUp(identity.name, took, [each for each in gave if each != took], identity.several)
 
 

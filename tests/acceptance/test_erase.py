@@ -160,6 +160,13 @@ def test_several_identifiers_are_one_person(town):
     assert sum(r["due"] for r in value["rules"]) == 4
 
 
+def test_mail_arrives_whatever_the_case_of_an_address_and_so_does_a_request(town):
+    value = erase(town, "--yes", who=("email=Ada@Example.ORG",))
+    assert [found["gave"] for found in value["look_ups"]] == [[{"kind": "customer", "value": "7"}]]
+    assert value["state"] == "carried out"
+    assert town.left() == {"tickets/8/a.txt", "tickets/8/deep/b.txt"}
+
+
 def test_an_ambiguous_identity_is_refused_until_all_are_named(town):
     town.sql("INSERT INTO people VALUES(9, 'ada@example.org')")
     told = town.told("erase", WHO, *ASKED, "--yes", code=2)

@@ -1,6 +1,7 @@
 """What people ask for, on the worked categories: a single call, a person, and the same person brought back by an import."""
 
 from tests.policies.company import day, time
+from tests.policies.stories import STORIES
 
 WHY = ("--reason", "asked by mail", "--yes")
 
@@ -51,4 +52,23 @@ def test_a_person_goes_everywhere_and_stays_away(company):
     back = company.json("replay", "--since", f"{day(1)}", "--yes")
     assert back["applied"]["counts"]["disposed"] == 1
     assert company.keys("desk", "readers", "id") == {"readers/2"}
+    company.told("audit", "verify")
+
+
+def test_a_person_is_taken_out_of_the_mailbox_and_of_the_encrypted_archive(company):
+    """Promise 8: in the mailbox by the headers, in the archive, where nothing can be read, by the customer."""
+    STORIES["mail-archive"](company)
+    company.customers(range(60_000, 60_009))
+    plan = company.json("plan", "mail-archive")
+    assert [{"plain": 1}] == [one["breaches"] for one in plan["violations"]]
+    assert 42 == company.json("apply", plan["plan"])["counts"]["disposed"]
+    archived, mailbox = company.keys("vault"), company.keys("mail")
+    letters = {key for key in archived if "manifest-" not in key}
+    assert len([key for key in letters if ".archived" not in key and "by-hand" not in key]) == 40
+    value = company.json("erase", "email=C60001@example.net", "--request", "T-8", *WHY)
+    assert {one["rule"] for one in value["stays"]} == {"customers"}, "tax law keeps the customer, and no letter"
+    assert {key for key in archived if key.startswith("letters/60001/")} == archived - company.keys("vault")
+    assert len(mailbox - company.keys("mail")) == len([n for n in range(40, 200) if n % 9 == 1])
+    assert not [path for path in (company.srv / "mail").rglob("cur/*") if b"c60001@" in path.read_bytes()]
+    assert value["state"] == "open", "the customer is left, on a ground of the law"
     company.told("audit", "verify")
