@@ -104,7 +104,8 @@ def _tell(found: list[Listed]) -> None:
         )
         for one in found
     ]
-    table(("what", "rule", "where", "size", "how", "since", "is"), rows, left=("what", "rule", "where", "how", "is"))
+    columns, numbers = ("what", "rule", "where", "size", "how", "since", "is"), ("size", "since")
+    table(columns, rows, left=[name for name in columns if name not in numbers], whole=("where",))
     bad = sum(one.condition not in _SOUND for one in found)
     say()
     say(f"{len(found):,} in all, {bad:,} not as they should be.")

@@ -145,7 +145,8 @@ def show(plan_name: str, limit: int) -> None:
     say()
     for rule, steps in groupby(rows, key=lambda s: f"{s.category}/{s.rule}: {s.action} in {s.store}"):
         say(rule)
-        table(("step", "key", "start", "due"), [(s.n, s.key, day(s.start), day(s.due)) for s in steps], left=("key",))
+        shown = [(s.n, s.key, day(s.start), day(s.due)) for s in steps]
+        table(("step", "key", "start", "due"), shown, left=("key",), whole=("key",))
         say()
     if len(rows) < found.header.total:
         say(f"… {found.header.total - len(rows):,} more steps (--limit 0 shows all)")

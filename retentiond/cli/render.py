@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Sequence[str] = ()) -> None:
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Sequence[str] = (), whole: Sequence[str] = ()
+) -> None:
     """Prints a table. Numbers stand right with thousands separated; the columns in `left` stand left and may wrap.
 
-    Columns stand closer together before anything is wrapped.
+    Columns stand closer together before anything is wrapped. Those in `whole` hold keys, which somebody copies: where there is
+    no terminal they are not wrapped, however wide the table becomes.
     """
     from rich.box import SIMPLE_HEAD
     from rich.measure import Measurement
@@ -34,7 +37,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: Seq
     for row in rows:
         shown.add_row(*[Text(_cell(value)) for value in row])
     out = console()
-    if Measurement.get(out, out.options.update(max_width=10_000), shown).maximum > out.width:
+    widest = Measurement.get(out, out.options.update(max_width=1_000_000), shown).maximum
+    if widest > out.width and whole and not sys.stdout.isatty():
+        out.width = widest
+    elif widest > out.width:
         shown.padding = (0, 0, 0, 0)
     with out.capture() as captured:
         out.print(shown)

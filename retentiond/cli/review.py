@@ -191,6 +191,7 @@ def _show(found: Sequence[Waiting]) -> None:
         ("rule", "key", "start", "size", "overdue"),
         [(f"{w.category}/{w.rule}", w.key, day(w.start), size(w.size), "overdue" if w.overdue else "") for w in found],
         left=("rule", "key"),
+        whole=("key",),
     )
 
 

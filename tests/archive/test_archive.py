@@ -154,6 +154,19 @@ def test_archives_are_listed_and_come_back(shop, work):
     assert {"post/letters/letters/00000.txt", "post/letters/letters/00001.txt"} == shop.left("all")
 
 
+def test_a_listed_key_is_whole_on_a_pipe_and_brings_its_archive_back(shop, work):
+    name = f"letters/{'a-long-folder/' * 8}a.txt"
+    shop.file(name, OLD)
+    shop.json("apply", shop.plan())
+    (line,) = [
+        line for line in shop.told("archive", "list").out.splitlines() if "a-long-folder" in line and "manifest-" not in line
+    ]
+    key = next(word for word in line.split() if word.endswith(".age"))
+    identity = ("--identity", str(work.folder / "identity.txt"))
+    shop.told("archive", "restore", key, *identity, "--into", str(shop.folder / "back"))
+    assert b"text" == (shop.folder / "back" / key.removesuffix(".age")).read_bytes()
+
+
 def test_what_is_damaged_cut_off_or_of_others_leaves_no_file(shop, work, tmp_path):
     shop.letters(3)
     shop.json("apply", shop.plan())

@@ -39,6 +39,8 @@ def world(tmp_path_factory):
         path = made.folder / "recordings" / "further" / made.due_files[number]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"RIFF")
+    made.long_name = f"a name of many words {'and more ' * 20}.wav"
+    path.with_name(made.long_name).write_bytes(b"RIFF")
     made.names.append(made.run("plan")["plan"])
     return made
 
@@ -89,6 +91,16 @@ def test_a_table_never_exceeds_the_width_whatever_stands_in_it(world):
     world.run("event", "record", "call-settled", "x/" * 80)
     lines = said(world, "event", "list").stdout.splitlines()
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_key_is_whole_on_a_pipe_so_that_it_can_be_copied_and_wrapped_on_a_terminal(world):
+    show = ("plan", "show", world.names[1], "--limit", "0")
+    lines = said(world, *show).stdout.splitlines()
+    assert 1 == len([line for line in lines if world.long_name in line])
+    assert [line for line in lines if line != line.rstrip()] == []
+    text = re.sub(r"\x1b\[[0-9;]*m|\r", "", on_a_terminal(world, {"COLUMNS": "80"}, *show))
+    assert world.long_name not in text
+    assert [line for line in text.splitlines() if len(line) > WIDTH and not re.search("[0-9a-f]{32}", line)] == []
 
 
 def test_columns_stand_closer_together_before_a_name_is_cut(capsys, monkeypatch):
