@@ -73,14 +73,15 @@ def test_a_store_that_trickles_ends_the_look_in_its_time(s3_server):
     scope = Scope(PathSelection("in/**"), Start("modified"), require=Requirement("age", None))
     with line_to(bucket) as wire, closing(look(bucket)) as view:
         page = next(view.scan(scope))
-        patient = Patient(lambda: look(bucket, endpoint=f"http://{wire.host}:{wire.port}"), 1.0)
-        inspector = Inspector(view, patient, Forgetful())
-        assert inspector.inspected(scope, page, lined_up=False).assurance
+        long, short = (Patient(lambda: look(bucket, endpoint=f"http://{wire.host}:{wire.port}"), limit) for limit in (60.0, 1.0))
+        assert Inspector(view, long, Forgetful()).inspected(scope, page, lined_up=False).assurance
         wire.silence_after(DOWN, HEAD // 2)
+        inspector = Inspector(view, short, Forgetful())
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="too slowly"):
                 inspector.inspected(scope, page, lined_up=False)
-        patient.close()
+        long.close()
+        short.close()
 
 
 def test_explain_says_what_an_item_breaks(shop, work):
