@@ -1,6 +1,6 @@
 """Sets across stores: a recording and its row have one verdict, the recording goes first, and orphans are listed."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -220,7 +220,7 @@ def test_a_newcomer_in_the_place_of_what_was_left_stays(young):
     young.json("erase", *ASKED, "--yes")
     young.sql("DELETE FROM sales WHERE id = 2")
     young.told("hold", "release", "H", "--reason", "settled")
-    sound(young, 2, NOW + timedelta(minutes=5))
+    sound(young, 2, datetime.now(UTC) + timedelta(minutes=5))
     assert sum(r["due"] for r in young.json("plan")["rules"]) == 0
 
 

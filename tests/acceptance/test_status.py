@@ -256,7 +256,8 @@ def test_a_state_of_an_earlier_version_wants_one_command_that_writes(free):
     with closing(sqlite3.connect(free.folder / "state" / "state.db")) as db, db:
         db.executescript("DROP TABLE counted; DROP TABLE lease; DROP TABLE request; DROP TABLE alembic_version")
         db.executescript(
-            "DROP INDEX ix_batch_request; ALTER TABLE batch DROP COLUMN request; DROP TABLE inspected; DROP TABLE copied"
+            "DROP INDEX ix_batch_request; ALTER TABLE batch DROP COLUMN request; ALTER TABLE batch DROP COLUMN starts;"
+            "DROP TABLE inspected; DROP TABLE copied"
         )
         db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
     (error,) = free.json("status", code=5)["errors"]

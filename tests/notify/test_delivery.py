@@ -142,7 +142,9 @@ def test_a_state_from_before_there_were_alarms_gets_them(failed, web):
         later = ("lease", "counted", "request", "inspected", "copied", "alembic_version")
         for table in ("alarm", "alarm_address", "alarm_owed", "alarm_watched", *later):
             db.execute(f"DROP TABLE {table}")
-        db.executescript("DROP INDEX ix_batch_request; ALTER TABLE batch DROP COLUMN request")
+        db.executescript(
+            "DROP INDEX ix_batch_request; ALTER TABLE batch DROP COLUMN request; ALTER TABLE batch DROP COLUMN starts"
+        )
         db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
     ticks(failed)
     ticks(failed)
