@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.acceptance.shop import LETTERS, NEW, OLD, Shop
+from tests.archive.rules import SALES
 from tests.world import CHILD
 
 STORES = "  vault: {type: files, path: vault, location: GB}"
@@ -239,17 +240,7 @@ def test_a_destination_that_is_full_lets_nothing_go(shop, work):
 
 
 def test_rows_are_archived_as_lines_of_json_with_the_definition_of_their_table(shop, work, recipient):
-    shop.category(
-        "trade",
-        f"""\
-  sales:
-    store: till
-    select: {{table: sales, where: "id > 0"}}
-    start: {{column: at}}
-    retention_period: 3 months
-    action: {{archive: {{to: vault, encrypt: [{recipient}]}}}}
-""",
-    )
+    shop.category("trade", SALES.format(recipient=recipient))
     shop.sales(5)
     shop.sales(2, first=50, at=NEW)
     shop.sql("UPDATE sales SET note = ? WHERE id = 2", b"\x00\xff")

@@ -12,24 +12,9 @@ from retentiond.errors import StoreUnavailable
 from retentiond.stores.s3.taking import PART
 from retentiond.testing.wire import DOWN, UP, Wire
 from tests.acceptance.shop import NOW, OLD, Shop
+from tests.archive.rules import RULES
 from tests.stores.objects import act
 
-RULES = """\
-  letters:
-    store: desk
-    select: {{path: "letters/**"}}
-    start: modified
-    retention_period: 3 months
-    action: {{archive: {{to: away, encrypt: [{recipient}]}}}}
-  nights:
-    store: desk
-    select: {{path: "nights/{{day:%Y-%m-%d}}/**"}}
-    start: {{path: day}}
-    generations: {{last: 1}}
-    copy: {{to: away, encrypt: [{recipient}]}}
-    require: {{copies: {{store: away}}}}
-    action: delete
-"""
 CHECK = """\
   away:
     store: away

@@ -16,6 +16,7 @@ from retentiond.engine.ports import PIECE, Scope
 from retentiond.errors import StoreUnavailable
 from retentiond.testing.wire import DOWN
 from tests.acceptance.shop import NEW, OLD, Shop
+from tests.archive.rules import SALES
 from tests.archive.test_buckets import CHECK, away, line_to
 from tests.stores.letters import Maildir, Mbox, letter
 from tests.stores.objects import look
@@ -161,17 +162,7 @@ def test_no_letter_goes_before_it_has_the_copy_that_is_required(shop, kind, acco
 def test_rows_come_back_as_they_were(shop, work, tmp_path):
     shop.settings(more="  vault: {type: files, path: vault, location: GB}")
     (shop.folder / "vault").mkdir()
-    shop.category(
-        "trade",
-        f"""\
-  sales:
-    store: till
-    select: {{table: sales, where: "id > 0"}}
-    start: {{column: at}}
-    retention_period: 3 months
-    action: {{archive: {{to: vault, encrypt: [{work.identity()}]}}}}
-""",
-    )
+    shop.category("trade", SALES.format(recipient=work.identity()))
     shop.sales(1200)  # more than one batch
     names = ("id", "at", "customer", "email", "note")
     before = [dict(zip(names, row, strict=True)) for row in shop.sql("SELECT * FROM sales ORDER BY id")]

@@ -5,25 +5,10 @@ from datetime import timedelta
 
 from retentiond.engine.ports import Tabular
 from tests.acceptance.shop import NOW, OLD, Shop
+from tests.archive.rules import RULES
 from tests.stores.served import look
 from tests.stores.tables import scope, shown
 
-RULES = """\
-  letters:
-    store: desk
-    select: {{path: "letters/**"}}
-    start: modified
-    retention_period: 3 months
-    action: {{archive: {{to: away, encrypt: [{recipient}]}}}}
-  nights:
-    store: desk
-    select: {{path: "nights/{{day:%Y-%m-%d}}/**"}}
-    start: {{path: day}}
-    generations: {{last: 1}}
-    copy: {{to: away, encrypt: [{recipient}]}}
-    require: {{copies: {{store: away}}}}
-    action: delete
-"""
 CHECK = """\
   away:
     store: away
