@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -34,7 +35,7 @@ from retentiond.engine.linked import Sets
 from retentiond.engine.pipeline import bench_for, scope_for, scope_of_steps, together
 from retentiond.engine.ports import PAGE, Batch, Paced, Partitioned, Stop, Store, Stretch, View
 from retentiond.engine.setwise import SecondLook, Together
-from retentiond.engine.wholesale import Mass
+from retentiond.engine.wholesale import PART, Mass
 from retentiond.engine.work import Result, Work
 from retentiond.errors import (
     ClockStepped,
@@ -316,6 +317,7 @@ class _Works:
         self._benches: dict[tuple[str, str], Bench] = {}
         self._looks: dict[tuple[str, str], SecondLook] = {}
         self._sets = _sets(house, plan)
+        self._sizes: dict[str, int] = {}
 
     def all(self) -> Iterator[Work | Mass]:
         for found in whole_stretches(self._blocks, self._stretches):
@@ -327,7 +329,7 @@ class _Works:
                 yield from self._of(found)
 
     def _blocks(self, first: int) -> Iterator[list[Step]]:
-        return whole_families(self._plan.blocks(PAGE, first))
+        return whole_families(self._plan.blocks(PART, first))
 
     def _mass(self, found: Whole) -> Mass:
         step, stretch = found.step, found.stretch
@@ -364,11 +366,21 @@ class _Works:
             sets = self._sets.get(category)
             if bench.rule.by and request is None:
                 expect(self._house, bench)
-            for run in contiguous(list(steps)):
+            for run in self._cut(contiguous(list(steps)), bench.rule.store):
                 made = work(bench, run, self._looks.get((category, rule)) if request is None else None, key)
                 if self._bypass and bench.rule.bypass_governance:
                     made = replace(made, batch=replace(made.batch, bypass=True))
                 yield made if sets is None else replace(made, sets=sets, numbers=[s.set for s in run])
+
+    def _cut(self, runs: Iterator[Sequence[Step]], store: str) -> Iterator[Sequence[Step]]:
+        """The runs, none longer than a batch of the store unless it is one family."""
+        if store not in self._sizes:
+            self._sizes[store] = PAGE
+            with suppress(StoreUnavailable, StoreDenied):  # its first batch will tell
+                self._sizes[store] = self._house.store(store).traits.batch
+        size = self._sizes[store]
+        for run in runs:
+            yield from whole_families(list(run[low : low + size]) for low in range(0, len(run), size))
 
     def _stretches(self, category: str, name: str) -> Sequence[Stretch]:
         """What the store of a rule could let go in one act; nothing where it judges its items together, sets, or by events."""

@@ -1,6 +1,6 @@
 """After a store was restored: what was erased or disposed of since, and is there again, is planned once more.
 
-A disposal is known again by the keyed references of its key and of its start: what lies under the same key with another
+A disposal is known again by the keyed reference of its key and by its start: what lies under the same key with another
 start is a newcomer's, and is left alone. Where no start was kept (generations, runs of earlier versions), what was not due
 when that went is a newcomer's. An erasure is known again by the person.
 Whatever is back is judged by the rules, holds and minimums of today: a replay never takes what a plan would not.
@@ -17,13 +17,13 @@ from retentiond.app.house import House
 from retentiond.app.judging import standing_requests
 from retentiond.app.planning import Planned, Progress, make_plan, silent
 from retentiond.core.ladder import Bench, Judgement
-from retentiond.core.reference import NO_START, SIZE, START_SIZE, References
+from retentiond.core.reference import NO_START, SIZE, START_SIZE, References, seconds_of
 from retentiond.errors import UsageError
 from retentiond.ledger.clock import micros
 from retentiond.ledger.journal import Disposal
 
 Went = tuple[datetime, bytes]
-"""When an item went last, and by what its starts are known again, one after the other; zeros for one that nobody kept."""
+"""When an item went last, and its starts (`seconds_of`), one after the other."""
 Gone = Mapping[tuple[str, str, str], Mapping[int, Mapping[bytes, Went]]]
 """By (category, rule, store) and year: the reference of each item that went."""
 
@@ -57,7 +57,7 @@ class Back:
                 reference = references.of(key)
                 went = gone.get(reference) if i not in page.done else None
                 if went is not None:
-                    is_back = _is_back(bench, page.starts[i], references.starts(reference, [page.starts[i]]), went)
+                    is_back = _is_back(bench, page.starts[i], seconds_of([page.starts[i]]), went)
                     (found if is_back else others).add(i)
         self.newcomers += len(others - found)
         return found
@@ -84,20 +84,21 @@ def replay(house: House, since: datetime, progress: Progress = silent) -> tuple[
     if since > house.now:
         raise UsageError("--since lies in the future", do="name the time as of which the store was restored")
     known = (one for one in house.runs.disposed_since(micros(since)) if house.reference_keys.existing(one.year) is not None)
-    back = Back(house.references, gone_by(known))
+    back = Back(house.references, gone_by(house.references, known))
     whom = [replace(request, reach="back") for request in standing_requests(house)]
     planned = make_plan(house, whom=whom, back=back.of, stays=True, progress=progress)
     house.requests.replayed(planned.name, micros(since), len(whom), planned.header.total)
     return planned, back
 
 
-def gone_by(disposals: Iterable[Disposal]) -> Gone:
+def gone_by(references: Callable[[int], Callable[[str, str], References]], disposals: Iterable[Disposal]) -> Gone:
     """What went by these batches, which were of rules: what went by an erasure request is known by the person."""
     found: dict[tuple[str, str, str], dict[int, dict[bytes, Went]]] = {}
     for one in disposals:
         at = datetime.fromtimestamp(one.body["time"] / 1_000_000, UTC)
         gone = found.setdefault((one.category, one.rule, one.store), {}).setdefault(one.year, {})
-        for reference, start in _went(one.refs, one.starts, one.body):
+        starts = references(one.year)(one.category, one.store).unveiled(one.starts)
+        for reference, start in _went(one.refs, starts, one.body):
             before = gone[reference][1] if reference in gone else b""
             gone[reference] = at, before + start
     return found

@@ -35,7 +35,7 @@ from retentiond.core.registers import Registers
 from retentiond.core.selector import Predicate
 
 PAGE = 1000
-"""So many items travel together, and so many steps share one intent."""
+"""So many items travel together, and so many steps share one intent where their store does not take more."""
 PIECE = 2**20
 """The most bytes that an item's content travels in at a time."""
 

@@ -126,7 +126,7 @@ class RunJournal:
         index = -1
         if admission.admitted:
             mine, steps = _pick(refs, admission.admitted), _numbers(batch.first, admission.admitted)
-            known = _known(references, mine, [batch.starts[i] for i in admission.admitted] if batch.starts else ())
+            known = _known(references, _chosen(batch.starts, admission.admitted))
             index = self._intend(change, {**names, "request": batch.request, "starts": known or None}, steps, mine, registers)
             reach("intent-written")
         self._spare(change, names, batch, refs, admission.spared)
@@ -186,7 +186,7 @@ class _Gathered:
     def add(self, batch: Batch) -> None:
         references = self._references(batch.store)
         refs = references.each(batch.keys)
-        known = _known(references, refs, batch.starts)
+        known = _known(references, batch.starts)
         self._spool.add(batch.store, range(batch.first, batch.first + len(batch)), refs, known)
 
 
@@ -218,9 +218,13 @@ def _fates(settled: Sequence[Settled]) -> dict[str, dict[str, list[int]]]:
     return {"otherwise": {k: sorted(v) for k, v in otherwise.items()}, "why": {k: sorted(v) for k, v in why.items()}}
 
 
-def _known(references: References, refs: bytes, starts: Sequence[datetime | None]) -> bytes:
+def _known(references: References, starts: Sequence[datetime | None]) -> bytes:
     """By what the starts are known again; empty where there is none."""
-    return references.starts(refs, starts) if any(starts) else b""
+    return references.veiled(starts) if any(starts) else b""
+
+
+def _chosen(starts: Sequence[datetime | None], positions: Sequence[int]) -> Sequence[datetime | None]:
+    return starts if len(starts) in (0, len(positions)) else [starts[i] for i in positions]
 
 
 def _numbers(first: int, positions: Sequence[int]) -> Sequence[int]:
@@ -262,7 +266,7 @@ class Settlement:
 class Disposal:
     """The references of one batch, under the keys of `year`, and the entry of its outcome as it was written.
 
-    `starts` are by what the starts are known again (`References.starts`); empty where the batch is of an earlier version.
+    `starts` are by what the starts are known again (`References.veiled`); empty where the batch is of an earlier version.
     """
 
     category: str

@@ -111,8 +111,8 @@ batch = _table(
 )
 """What one intent or one sparing is about. `steps` are the numbers of the steps, as ranges; `again`
 those that a later run may take up again; `refs` their references; `offset` counts references of the
-run before these; `request` is the erasure request on whose ground they go, by its entry; `starts` has a keyed
-reference of the start of each, eight bytes or zeros; NULL where none has one, or in batches of earlier versions."""
+run before these; `request` is the erasure request on whose ground they go, by its entry; `starts` has the
+start of each, veiled (`References.veiled`); NULL where none has one, or in batches of earlier versions."""
 batch_open = sa.Index("batch_open", batch.c.outcome, sqlite_where=batch.c.outcome.is_(None))
 
 hold = _table(

@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import struct
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -9,7 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retentiond.core.reference import SIZE, References, check, derive, of_word
+from retentiond.core.reference import SIZE, References, check, derive, of_word, seconds_of
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 stores = st.from_regex(r"[a-z0-9_.-]{1,30}", fullmatch=True)
@@ -65,3 +67,18 @@ def test_what_is_no_item_has_a_reference_of_its_kind():
 def test_a_key_or_a_store_that_would_break_the_formula_is_refused(key, store):
     with pytest.raises(ValueError, match="at most 64 bytes"):
         References(key, store)
+
+
+instants = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+
+
+@given(st.lists(st.none() | instants, max_size=30))
+def test_starts_come_back_to_the_second_by_the_key_of_their_category_and_by_no_other(starts):
+    mine, others = References(b"k" * 32, "pbx"), [References(b"j" * 32, "pbx"), References(b"k" * 32, "desk")]
+    veiled = mine.veiled(starts)
+    assert seconds_of(starts) == mine.unveiled(veiled)
+    read = struct.unpack(f">{len(starts)}q", mine.unveiled(veiled))
+    assert [-(2**63) if s is None else int(s.timestamp()) for s in starts] == [*read]
+    if starts:
+        assert seconds_of(starts) not in [each.unveiled(veiled) for each in others]
+        assert veiled != mine.veiled(starts), "the same starts look the same again"

@@ -97,7 +97,7 @@ class WayOfRequests(Way):
         def references(_year):
             return lambda category, store: References(derive(b"m" * 32, category), store)
 
-        back = Back(references, gone_by(self.office.runs.disposed_since(0)))
+        back = Back(references, gone_by(references, self.office.runs.disposed_since(0)))
         bench, lines = self.rules_of(self.days), Lines()
         bench.erased = None
         pages = survey(self.office.place.look(), scope_for(bench, everything=True), bench, self.office.events)

@@ -12,8 +12,9 @@ the families has one of its own, until the odd family stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 
 from retentiond.core.outcome import Outcome, Settled
@@ -42,9 +43,17 @@ class Together:
     def __init__(self, store: SqlStore, batch: Batch) -> None:
         self._store, self._batch = store, batch
 
-    def dispose(self) -> Iterator[Settled]:
-        """Lets go of the families that are as they were; what is yielded has been committed."""
-        yield from self._some(self._batch.families())
+    def dispose(self, rows: Callable[[], int]) -> Iterator[Settled]:
+        """Lets go of the families that are as they were; what is yielded has been committed.
+
+        Before each transaction `rows` is asked how many may go in it, none of which ends it here. A family is never cut.
+        """
+        families = self._batch.families()
+        while families and (most := rows()):
+            ends = accumulate(map(len, families))
+            some = sum(1 for _ in takewhile(lambda end: end <= most, ends)) or 1
+            yield from self._some(families[:some])
+            families = families[some:]
 
     def _some(self, families: Sequence[range]) -> Iterator[Settled]:
         positions = [i for family in families for i in family]

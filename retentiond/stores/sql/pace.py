@@ -17,7 +17,8 @@ from retentiond.engine.ports import PAGE, Stop
 from retentiond.errors import RetentiondError, StoreUnavailable
 from retentiond.stores.sql.database import Database
 
-LEAST = 16
+LEAST, MOST = 16, 5 * PAGE
+"""So many rows go in one transaction at least, and at most; so many are read at a time."""
 LONG = 1.0
 """Seconds that a transaction may take before the next one is made smaller."""
 PATIENCE = 60.0
@@ -67,9 +68,9 @@ class Pace:
     def took(self, rows: int, seconds: float) -> None:
         """Says how long a transaction of so many rows took."""
         if seconds > LONG:
-            self._size = min(max(LEAST, int(rows * LONG / seconds)), PAGE)
+            self._size = min(max(LEAST, int(rows * LONG / seconds)), MOST)
         elif seconds < LONG / 2 and rows >= self._size:
-            self._size = min(2 * self._size, PAGE)
+            self._size = min(2 * self._size, MOST)
 
     def close(self) -> None:
         for replica in self._replicas:

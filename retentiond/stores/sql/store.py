@@ -69,8 +69,7 @@ class SqlStore(SqlView):
         if batch.action.anonymises and not batch.action.columns:
             raise StoreDenied("rows cannot be anonymised without columns")
         if goes_with_kin(batch.scope):
-            if self._pace.rows():
-                yield from Together(self, batch).dispose()
+            yield from Together(self, batch).dispose(self._pace.rows)
             return
         done = 0
         while done < len(batch):

@@ -28,11 +28,11 @@ from retentiond.stores.sql.keys import Parts, table_of
 from retentiond.stores.sql.kin import Families
 from retentiond.stores.sql.layout import laid_out
 from retentiond.stores.sql.masking import certainly_done
+from retentiond.stores.sql.pace import MOST
 from retentiond.stores.sql.reading import Found, Layout, answer_of, page_of
 from retentiond.stores.sql.spelling import Clause, Column
 from retentiond.stores.sql.table import index_statement, leads_an_index
 
-_FETCH = 5 * PAGE
 _MOMENT = 0.5
 _NO_COLUMN = "it names a column that is not there"
 _NO_CONDITION = "it is no condition that the database understands"
@@ -46,7 +46,7 @@ class SqlView:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._traits = Traits(atomic=True, batch=PAGE, notes=database.notes, clock=database.clock)
+        self._traits = Traits(atomic=True, batch=MOST, notes=database.notes, clock=database.clock)
         self._layouts: dict[Any, Layout] = {}
         self._fresh: tuple[Layout, float] | None = None
 
@@ -244,8 +244,8 @@ class SqlView:
         after: Parts | None = None
 
         def run(asked: Sequence[Predicate]) -> Found:
-            clause = statements.page(after, leave, [p.sql for p in asked], _FETCH)
-            found = Found(held_at=layout.held_at()).take(self.database.rows(clause), layout, _FETCH)
+            clause = statements.page(after, leave, [p.sql for p in asked], MOST)
+            found = Found(held_at=layout.held_at()).take(self.database.rows(clause), layout, MOST)
             if leave:
                 last = layout.parts(found.rows[-1]) if found.full else None
                 total, found.unseen_done = self.database.rows(statements.count(after, last, done)).fetchall()[0]
