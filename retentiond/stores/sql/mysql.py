@@ -29,6 +29,7 @@ from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.stores.sql.address import Address, named_values
 from retentiond.stores.sql.database import Contended, Violated
 from retentiond.stores.sql.keys import is_utf8
+from retentiond.stores.sql.mysql_rows import Reading
 from retentiond.stores.sql.mysql_schema import MysqlSchema
 from retentiond.stores.sql.spelling import Clause
 from retentiond.stores.sql.spelling_mysql import MYSQL
@@ -75,7 +76,7 @@ class Mysql(MysqlSchema):
         for name, value in address.options.items():
             arguments[name] = value in ("1", "true", "yes") if "verify" in name else value
         with self.guard():
-            self.con = pymysql.connect(**arguments)
+            self.con = Reading(**arguments)
             self.is_mariadb = "MariaDB" in str(self._all("SELECT VERSION()")[0][0])
             lock, statement = self._limits
             seconds = max(1, round(lock))
