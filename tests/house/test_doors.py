@@ -22,7 +22,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "apprise": ("retentiond/notify/apprise.py",),
     "paramiko": ("retentiond/stores/sftp/connection.py",),
     "psycopg": ("retentiond/stores/sql/postgres.py", "retentiond/ledger"),
-    "pymysql": ("retentiond/stores/sql/mysql.py",),
+    "pymysql": ("retentiond/stores/sql/mysql.py", "retentiond/stores/sql/mysql_rows.py"),
     "botocore": ("retentiond/stores/s3",),
     "duckdb": ("retentiond/stores/s3/inventory.py",),
     "pyrage": ("retentiond/archive/age.py",),
