@@ -51,6 +51,45 @@ def test_what_an_answer_does_not_mention_is_nobodys_fact(bucket, moto_server):
         assert dispose(store, shown(store)) == ["disposed", None, "disposed", None, "disposed"]
 
 
+@pytest.fixture
+def many(moto_server):
+    made = moto_server.bucket()
+    for i in range(150):
+        made.put_quickly(f"in/{i:03}", b"x", {})
+    return made
+
+
+@pytest.mark.parametrize("mentioned", [False, True])
+def test_silence_about_an_object_is_a_fact_only_where_its_key_is_gone(many, moto_server, mentioned):
+    """A server that is asked to mention errors only, and one that mentions more than it is asked to."""
+    left, replaced, denied = "in/007", "in/077", "in/111"
+
+    def answer(asked):
+        if asked.operation != "POST delete":
+            return None
+        gone = [key for key in told(asked) if key not in (left, denied)]
+        many.delete_objects(Delete={"Objects": [{"Key": key} for key in gone], "Quiet": True})
+        many.put(replaced, b"newcomer")
+        return deleted(*[key for key in gone if mentioned and key != replaced], errors=[(denied, "AccessDenied")])
+
+    with Twisted(moto_server, answer) as line, closing(act(many, endpoint=line.endpoint)) as store:
+        fates = dispose(store, shown(store))
+        assert b"<Quiet>true</Quiet>" in line.heard("POST delete")[0].body
+    by_key = {f"in/{i:03}": fate for i, fate in enumerate(fates)}
+    assert (by_key.pop(left), by_key.pop(replaced), by_key.pop(denied)) == (None, None, "failed:denied")
+    assert set(by_key.values()) == {"disposed"}
+    assert many.keys() == [left, replaced, denied]
+
+
+def test_where_versions_are_kept_each_of_them_is_mentioned(moto_server):
+    made = moto_server.bucket("enabled")
+    for i in range(150):
+        made.put_quickly(f"in/{i:03}", b"x", {})
+    with Twisted(moto_server) as line, closing(act(made, endpoint=line.endpoint)) as store:
+        assert dispose(store, shown(store)) == ["disposed"] * 150
+        assert b"<Quiet>" not in line.heard("POST delete")[0].body
+
+
 def test_errors_inside_a_200_are_read_one_by_one(bucket, moto_server):
     errors = [("in/0", "NoSuchVersion"), ("in/1", "AccessDenied"), ("in/2", "PreconditionFailed"), ("in/3", "MalformedXML")]
 

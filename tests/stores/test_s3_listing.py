@@ -85,11 +85,29 @@ def test_a_batch_costs_a_handful_of_requests_however_many_objects_it_has(several
         steps = shown(store)
         line.asked.clear()
         assert dispose(store, steps) == ["disposed"] * 300
-        assert [asked.operation for asked in line.asked] == ["GET versioning", "GET list-type", "GET list-type", "POST delete"]
+        assert [asked.operation for asked in line.asked] == ["GET versioning", "GET list-type", "POST delete"]
+        assert b"<Quiet>true</Quiet>" in line.heard("POST delete")[0].body
         line.asked.clear()
         assert set(sighted(store, batch(steps)).revisions) == {None}
         assert [asked.operation for asked in line.asked] == ["GET list-type"]
         assert "max-keys=100&" in line.asked[0].path + "&"
+
+
+def test_what_a_server_is_silent_about_is_looked_at_at_a_glance(ceph_server, monkeypatch):
+    """Ceph's gateway mentions errors only where it is asked to; moto's server mentions everything all the same."""
+    made = ceph_server.bucket()
+    for i in range(120):
+        made.put_quickly(f"in/{i:03}", b"x", {})
+    asked = []
+    with closing(act(made)) as store:
+        steps, ask = shown(store), store._bucket.ask
+        monkeypatch.setattr(
+            store._bucket, "ask", lambda name, **told: asked.append((name, told.get("MaxKeys"))) or ask(name, **told)
+        )
+        assert dispose(store, steps) == ["disposed"] * 120
+    looked = [("list_objects_v2", 1000), ("delete_objects", None), ("list_objects_v2", 100)]
+    assert asked == [("get_bucket_versioning", None), *looked]
+    assert made.keys() == []
 
 
 def test_keys_far_apart_are_found_whichever_way_they_are_asked_for(several):

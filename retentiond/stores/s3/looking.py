@@ -29,19 +29,19 @@ class Looking:
         self._bucket = bucket
         self._can_walk: bool | None = None if bucket.versioning != "unversioned" else True
 
-    def at(self, raws: Iterable[str]) -> Found:
-        """The rows under each of these keys; none under a key where nothing lies."""
+    def at(self, raws: Iterable[str], *, present: bool = False) -> Found:
+        """The rows under each of these keys; none under a key where nothing lies. `present`: they are expected to be there."""
         found: Found = {}
         wanted = sorted(set(raws), key=order)
         if len(wanted) > _FEW and self.walks():
-            wanted = self._walk(wanted, found)
+            wanted = self._walk(wanted, found, 0 if present else _GLANCE)
         found.update(zip(wanted, self._bucket.all(self._one, wanted), strict=True))
         return found
 
-    def _walk(self, wanted: Sequence[str], found: Found) -> list[str]:
+    def _walk(self, wanted: Sequence[str], found: Found, glance: int) -> list[str]:
         """Settles keys as far as a walk is worth it; the rest."""
         prefix = os.path.commonprefix([wanted[0], wanted[-1]])  # noqa: RUF071 keys are texts, not paths
-        listing = Listing(self._bucket, prefix, after=wanted[0][:-1], until=wanted[-1], glance=_GLANCE)
+        listing = Listing(self._bucket, prefix, after=wanted[0][:-1], until=wanted[-1], glance=glance)
         at, worth = 0, True
         for rows in listing.pages():
             if not worth:

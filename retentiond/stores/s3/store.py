@@ -94,7 +94,7 @@ class S3Store(S3View):
     def _compared(self, batch: Batch, wanted: Wanted, positions: Sequence[int], fates: Fates) -> list[Step]:
         """The steps whose version is there as it was planned; the fates of the others."""
         part = batch.only(positions)
-        several = self._entries_at(wanted, part.keys)
+        several = self._entries_at(wanted, part.keys, present=True)
         entries = [named(e, revision) for e, revision in zip(several, part.revisions, strict=True)]
         page = self._page(wanted, entries, keys=part.keys)
         steps: dict[tuple[str, str], Step] = {}

@@ -179,14 +179,14 @@ class S3View:
             self._inventory = Inventory(self._bucket)
         return self._inventory
 
-    def _entries_at(self, wanted: Wanted, keys: Sequence[str]) -> list[list[Entry]]:
-        """The entries under each key, selected or not."""
+    def _entries_at(self, wanted: Wanted, keys: Sequence[str], *, present: bool = False) -> list[list[Entry]]:
+        """The entries under each key, selected or not; `present`: they are expected to be there."""
         raws = [_raw(key) for key in keys]
-        found = self._at(wanted, [raw for raw in raws if raw is not None])
-        return [[] if raw is None else list(_entries(wanted, found[raw], every=True)) for raw in raws]
+        found = self._at(wanted, [raw for raw in raws if raw is not None], present=present)
+        return [[] if raw is None else _under(wanted, found[raw]) for raw in raws]
 
-    def _at(self, wanted: Wanted, raws: Sequence[str]) -> Found:
-        return self._uploads.at(raws) if wanted.selection.uploads else self._looking.at(raws)
+    def _at(self, wanted: Wanted, raws: Sequence[str], *, present: bool) -> Found:
+        return self._uploads.at(raws) if wanted.selection.uploads else self._looking.at(raws, present=present)
 
     @staticmethod
     def _waits(wanted: Wanted, entry: Entry) -> bool:
@@ -254,6 +254,13 @@ def _entries(wanted: Wanted, rows: Iterable[Row], *, every: bool = False) -> Ite
                 yield entry
 
 
+def _under(wanted: Wanted, rows: Sequence[Row]) -> list[Entry]:
+    """The entries under one key, selected or not; most keys have one version."""
+    if len(rows) == 1 and not rows[0].marker:
+        return [Entry(rows[0], wanted.match(rows[0].raw), rows[0].modified)]
+    return list(_entries(wanted, rows, every=True))
+
+
 def is_hidden(version: Row, marker: Row) -> bool:
     """Whether a version lies below a marker, so that it would be seen again without it."""
     return marker.latest or (version.modified <= marker.modified and not version.latest)
@@ -267,8 +274,10 @@ def _newest(wanted: Wanted, entries: Sequence[Entry]) -> Entry | None:
 def named(entries: Sequence[Entry], revision: str) -> Entry | None:
     """The entry of a revision, tags apart: the version itself, or what has taken the place of an overwritable one."""
     name = revision.partition("#")[0]
-    exact = next((e for e in entries if e.row.revision == name), None)
-    return exact or (next((e for e in entries if e.row.overwritable), None) if "@" in name else None)
+    for e in entries:
+        if e.row.revision == name:
+            return e
+    return next((e for e in entries if e.row.overwritable), None) if "@" in name else None
 
 
 def _raw(key: str) -> str | None:
