@@ -10,6 +10,8 @@ from retentiond.core.item import key_of, raw_of
 
 RESERVED = ".retentiond~"
 """Names that begin so belong to retentiond and are never items."""
+NEW = f"{RESERVED}new-"
+"""So begin the names of copies on their way, which are not read back yet."""
 _NOT_NAMES = ("", ".", "..")
 _MARKS = ("b64:", "\0", RESERVED)
 """A key without any of these, in ASCII, is its own path, unless a segment of it is none of a path."""

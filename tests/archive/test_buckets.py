@@ -9,7 +9,7 @@ import pytest
 
 from retentiond.engine.ports import PIECE
 from retentiond.errors import StoreUnavailable
-from retentiond.stores.s3.taking import PART
+from retentiond.stores.s3.sending import PART
 from retentiond.testing.wire import DOWN, UP, Wire
 from tests.acceptance.shop import NOW, OLD, Shop
 from tests.archive.rules import RULES

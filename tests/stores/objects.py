@@ -6,6 +6,7 @@ from datetime import datetime
 from retentiond.core.item import key_of, raw_of
 from retentiond.core.policy import Action, ObjectSelection, Start
 from retentiond.engine.ports import Batch, Scope
+from retentiond.stores.paths import NEW
 from retentiond.stores.s3 import S3Type
 from retentiond.testing.contract import LONG_AGO
 from retentiond.testing.copying import kill_taking
@@ -94,7 +95,8 @@ class BucketPlace:
         return [self.make(f"{folder}/{i:02}") for folder in "abcdefgh" for i in range(30)]
 
     def strays(self):
-        return len(self.bucket.list_multipart_uploads().get("Uploads", ()))
+        on_their_way = [key for key, _, _ in self.bucket.everything() if key.startswith(f"store/{NEW}")]
+        return len(on_their_way) + len(self.bucket.list_multipart_uploads().get("Uploads", ()))
 
     def killed_taking(self, key):
         kill_taking("s3", self.options, key)

@@ -7,7 +7,7 @@ import pytest
 
 from retentiond.engine.ports import PIECE
 from retentiond.errors import Occupied, StoreDenied, StoreUnavailable
-from retentiond.stores.s3.taking import PART
+from retentiond.stores.s3.sending import PART
 from retentiond.testing.copying import ReadableContract, WritableContract
 from retentiond.testing.sharding import LanesContract, ShardableContract
 from retentiond.testing.wire import DOWN, Wire

@@ -20,7 +20,7 @@ from retentiond.engine.ports import PIECE, Deposit
 from retentiond.errors import Occupied, RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.stores.files.claiming import move
 from retentiond.stores.files.claims import claimed, look, same_file
-from retentiond.stores.paths import RESERVED, path_of
+from retentiond.stores.paths import NEW, path_of
 from retentiond.stores.tree import Tree, code_of, is_absent, is_barred, is_denied
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,7 +42,7 @@ def take(tree: Tree, key: str, pieces: Iterable[bytes]) -> Deposit:
 
 
 def _take(tree: Tree, fd: int, name: str, key: str, pieces: Iterable[bytes]) -> Deposit:
-    temporary = f"{RESERVED}new-{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
+    temporary = f"{NEW}{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
     with _told(key):
         with suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=fd)

@@ -36,7 +36,7 @@ BODY = "RawBody"
 _LISTINGS = ("ListObjectsV2", "ListObjectVersions", "DeleteObjects")
 _ONCE = frozenset(
     {
-        "delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object",
+        "delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object", "copy_object",
         "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle",
     }
 )  # fmt: skip
@@ -52,8 +52,8 @@ R = TypeVar("R")
 class Bucket:
     """An open bucket. Its requests may come from several threads at once.
 
-    `versioning` is as it was at opening; `locks` says whether versions may be locked. Only one that
-    `acts` has a line for requests that let something go.
+    `versioning` is as it was at opening; `locks` says whether versions may be locked, `locks_all` whether each is locked
+    when it comes in, for a time. Only one that `acts` has a line for requests that let something go.
     """
 
     def __init__(self, options: Options, *, acts: bool = False) -> None:
@@ -70,7 +70,7 @@ class Bucket:
         self._check_region(head)
         self._check_owner()
         self.versioning, self.needs_mfa = self._versioning()
-        self.locks = self.versioning != "unversioned" and self._has_locks()
+        self.locks, self.locks_all = self._locking() if self.versioning != "unversioned" else (False, False)
 
     @property
     def place(self) -> str:
@@ -158,16 +158,18 @@ class Bucket:
         states: Mapping[str | None, Versioning] = {"Enabled": "enabled", "Suspended": "suspended"}
         return states.get(answer.get("Status"), "unversioned"), answer.get("MFADelete") == "Enabled"
 
-    def _has_locks(self) -> bool:
-        """Whether versions may be locked; so also where nobody says."""
+    def _locking(self) -> tuple[bool, bool]:
+        """Whether versions may be locked, so also where nobody says; and whether every one is, for a time."""
         try:
             answer = self.ask("get_object_lock_configuration")
         except ClientError as error:
-            return error.response.get("Error", {}).get("Code") not in _NO_LOCKS
+            return error.response.get("Error", {}).get("Code") not in _NO_LOCKS, False
         except BotoCoreError as error:
             raise refusal(error) from error
         found: Mapping[str, Any] | None = answer.get("ObjectLockConfiguration")
-        return found is None or found.get("ObjectLockEnabled") == "Enabled"
+        if found is None:
+            return True, False
+        return found.get("ObjectLockEnabled") == "Enabled", bool(found.get("Rule", {}).get("DefaultRetention"))
 
     def _check_region(self, head: Mapping[str, str]) -> None:
         told = head.get("x-amz-bucket-region")
@@ -276,8 +278,12 @@ def _send_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> Non
 
 def _add_md5(params: dict[str, Any], **_: Any) -> None:
     """For servers that know no modern checksums: the old one beside them (RFC 1864)."""
-    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
-    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode("ascii")
+    params["headers"]["Content-MD5"] = md5_of(params["body"])
+
+
+def md5_of(body: bytes) -> str:
+    """What stands in `Content-MD5` (RFC 1864)."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode("ascii")
 
 
 def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:

@@ -12,6 +12,7 @@ from retentiond.core.pattern import compile_pattern, date_of
 from retentiond.core.policy import ObjectSelection, PathSelection
 from retentiond.core.times import end_of, read
 from retentiond.engine.ports import Scope
+from retentiond.stores.paths import NEW
 from retentiond.stores.s3.listing import Row
 
 _STARTS = ("created", "modified", "path", "metadata", "tag", "event")
@@ -38,6 +39,8 @@ class Wanted:
         self.scope, self._root, self._zone = scope, root, ZoneInfo(start.zone)
         literal = re.split(r"[*{]", selection.pattern, maxsplit=1)[0]
         self.prefix = root + literal
+        new = root + NEW
+        self._new = new if new.startswith(self.prefix) and not self.selection.uploads else ""
         self._every = self._pattern.below(literal.rstrip("/")) == "all" and literal.endswith("/")
         self._form = self._pattern.dates.get(start.name, "")
         self._dates: dict[str, datetime | None] = {}
@@ -52,8 +55,8 @@ class Wanted:
 
     def match(self, raw: str) -> Match | bool:
         """Whether a key is one of the selection; the match, where something of it is needed."""
-        if not raw.startswith(self._root):
-            return None
+        if not raw.startswith(self._root) or (self._new and raw.startswith(self._new)):
+            return None  # a copy on its way is no item
         if self._every and not self.captures:
             return len(raw) > len(self.prefix) and raw.startswith(self.prefix)
         return self._pattern.match(raw[len(self._root) :])

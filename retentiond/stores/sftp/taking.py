@@ -16,7 +16,7 @@ from contextlib import suppress
 from retentiond.engine.digest import Digest
 from retentiond.engine.ports import Deposit
 from retentiond.errors import Occupied, RetentiondError, StoreDenied, StoreTrouble, StoreUnavailable
-from retentiond.stores.paths import RESERVED, path_of
+from retentiond.stores.paths import NEW, path_of
 from retentiond.stores.sftp import packets
 from retentiond.stores.sftp.claiming import below, make_durable
 from retentiond.stores.sftp.claims import Claims
@@ -39,7 +39,7 @@ def take(root: Root, claims: Claims, key: str, pieces: Iterable[bytes], *, durab
         raise StoreDenied("a file cannot be given this name here", key=key)
     parent, _, name = path.rpartition("/")
     _make_way(root, parent, key, durably=durably)
-    temporary = below(parent, f"{RESERVED}new-{hashlib.sha256(packets.raw(name)).hexdigest()[:32]}")
+    temporary = below(parent, f"{NEW}{hashlib.sha256(packets.raw(name)).hexdigest()[:32]}")
     root.session().ask(packets.remove(root.at(temporary)))
     if _is_there(root, path) or name in claims.of([parent])[parent].items:
         raise Occupied(key=key)
