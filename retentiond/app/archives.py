@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from retentiond.app.house import House
+from retentiond.archive.reading import EVERYTHING, Reading
 from retentiond.archive.restoring import restored
-from retentiond.archive.writing import EVERYTHING, digest_of
 from retentiond.core.copied import Copied
-from retentiond.engine.ports import PAGE, Readable, View
+from retentiond.engine.ports import PAGE
 from retentiond.errors import ItemChanged, StoreTrouble, UsageError
 
 Condition = Literal["there", "whole", "missing", "changed", "damaged", "unfinished", "unseen"]
@@ -44,20 +44,18 @@ def _looked_at(house: House, name: str, some: Sequence[Copied], *, read: bool) -
         yield from (Listed(one, "unseen") for one in some)
         return
     for one, revision in zip(some, revisions, strict=True):
-        yield Listed(one, _condition(view, one, revision, read=read))
+        yield Listed(one, _condition(one, revision, house.patient(name).digest if read else None))
 
 
-def _condition(view: View, one: Copied, revision: str | None, *, read: bool) -> Condition:
+def _condition(one: Copied, revision: str | None, read: Reading | None) -> Condition:
     if one.state == "begun":
         return "unfinished"
     if revision is None:
         return "missing"
-    if not read:
+    if read is None:
         return "there" if revision == one.found else "changed"
-    if not isinstance(view, Readable):
-        return "unseen"
     try:
-        return "whole" if digest_of(view.read(EVERYTHING, one.key, revision)) == (one.sha256, one.size) else "damaged"
+        return "whole" if read(one.key, revision, one.size or 0) == (one.sha256, one.size) else "damaged"
     except ItemChanged:
         return "changed"
     except StoreTrouble:

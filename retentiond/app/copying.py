@@ -43,5 +43,5 @@ def _copying(house: House, category: Category, rule: Rule, vaults: Vaults) -> Co
     store = house.store(rule.store)
     vault = vaults.to(rule.copied_to, rule.copy.recipients if rule.copy is not None else ())
     scope = scope_for(bench_for(category, rule, house.rulebook.zone, house.now, ()), everything=True)
-    voucher = Voucher(rule, category.name, store.place, vault.store, house.copies)
+    voucher = Voucher(rule, category.name, store.place, vault.store, vault.read, house.copies)
     return Copying(store, scope, vault, voucher, house.copies, makes=rule.copy is not None)

@@ -37,7 +37,9 @@ class Vaults:
         """A store that takes copies for these recipients; errors of the store come through."""
         name = (store, recipients)
         if name not in self._known:
-            self._known[name] = Vault(self._house.store(store), recipients, self._sealing, self._pulse)
+            self._known[name] = Vault(
+                self._house.store(store), recipients, self._sealing, self._pulse, self._house.patient(store).digest
+            )
         return self._known[name]
 
     def of(self, archive: Archive) -> Vault:
@@ -66,4 +68,4 @@ def letting_go(house: House, name: str, store: Store, vaults: Vaults) -> Store:
 
 
 def _voucher(house: House, category: str, rule: Rule, store: Store) -> Voucher:
-    return Voucher(rule, category, store.place, house.store(rule.copied_to), house.copies)
+    return Voucher(rule, category, store.place, house.store(rule.copied_to), house.patient(rule.copied_to).digest, house.copies)

@@ -30,7 +30,11 @@ def _looks(house: House, category: str, rule: Rule, view: View) -> list[Look]:
     if rule.copied_to and house.directory.exists():
         from retentiond.archive.vouching import Voucher
 
-        found.append(Voucher(rule, category, view.place, house.view(rule.copied_to), house.copies).looked_at)
+        found.append(
+            Voucher(
+                rule, category, view.place, house.view(rule.copied_to), house.patient(rule.copied_to).digest, house.copies
+            ).looked_at
+        )
     return found
 
 

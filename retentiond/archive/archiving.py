@@ -1,7 +1,7 @@
 """Archiving: a store before a store, which lets nothing go of which no verified copy lies in the archive.
 
 For a batch whose action is `archive`, in this order: the items are looked at; of each that is still what the plan says, a
-copy is written and read back where it lies; a manifest of them is written beside; the copies are noted, with
+copy is written and read back where it lies; a manifest of those of each folder is written beside; the copies are noted, with
 their evidence; and only then the store behind is told to delete, and compares once more. A crash at any point leaves the
 originals where they are: what was noted is found again and used, what was not is written again under another name.
 
@@ -34,6 +34,7 @@ CHUNK = 100
 """So many items are written, noted and let go together; of rows a whole batch."""
 _DELETE = Action("delete")
 
+_Done = tuple[Unit, Written, Line]
 OpenVault = Callable[[Archive], Vault]
 
 
@@ -141,12 +142,12 @@ class _Chunk:
         """Those whose copy an earlier run has noted, and that is still there as it was."""
         known = self._register.newest(self._origin, [unit.item for unit in units])
         try:
-            found = standing(self._vault.store, known, self._register)
+            found = standing(self._vault.store, self._vault.read, known, self._register)
         except (StoreUnavailable, StoreDenied):  # nothing can be written there either, and that is each one's fate
             return []
         return [unit for unit, condition in zip(units, found, strict=True) if condition == "verified"]
 
-    def _write(self, unit: Unit, names: Names) -> tuple[Unit, Written, Line] | None:
+    def _write(self, unit: Unit, names: Names) -> _Done | None:
         """Writes the copy of a unit; None where that failed, and its fate says why."""
         fate = (Outcome.FAILED, "not-archived")
         try:
@@ -167,11 +168,12 @@ class _Chunk:
         self._settle(unit.positions, *fate)
         return None
 
-    def _written(self, unit: Unit, name: str) -> tuple[Unit, Written, Line]:
+    def _written(self, unit: Unit, name: str) -> _Done:
         original, batch = unit.original, self._batch
-        count = len(unit.positions)
-        written, deposit = self._vault.write(self._register, self._origin, unit.item, name, original.pieces, count)
-        self._register.about(written.id, self._people(unit.positions))
+        count, people = len(unit.positions), self._people(unit.positions)
+        written, deposit = self._vault.write(
+            self._register, self._origin, unit.item, name, original.pieces, items=count, people=people
+        )
         keys, revisions = [batch.keys[i] for i in unit.positions], [batch.revisions[i] for i in unit.positions]
         start = self.page.starts[unit.positions[0]]
         return unit, written, Line(keys, revisions, start, original.size, original.sha256, deposit)
@@ -179,18 +181,23 @@ class _Chunk:
     def _people(self, positions: Iterable[int]) -> list[list[tuple[str, str]]]:
         return [people_of(self._batch.scope, self.page, i) for i in positions]
 
-    def _note(self, done: Sequence[tuple[Unit, Written, Line]], names: Names) -> bool:
-        """Writes the manifest of what was copied, and notes all of it; whether that was possible."""
-        lines = [line for _, _, line in done]
+    def _note(self, done: Sequence[_Done], names: Names) -> bool:
+        """Writes the manifests of what was copied, and notes all of it; whether that was possible."""
+        by = {unit: (written, line) for unit, written, line in done}
+        try:
+            lists = [self._list([(unit, by[unit][1]) for unit in units], names) for units in names.by_manifest(by)]
+        except (StoreUnavailable, StoreDenied, NotSealed):
+            return False
+        self._register.keep(self._origin, [written for written, _ in by.values()])
+        self._register.keep(replace(self._origin, purpose="manifest"), lists)
+        return True
+
+    def _list(self, some: Sequence[tuple[Unit, Line]], names: Names) -> Written:
+        """Writes one manifest. Errors are those of the vault."""
+        lines = [line for _, line in some]
         definition = self._store.definition(self._batch.scope) if isinstance(self._store, Tabular) else None
         body = manifest(self._origin, lines, self._batch.scope.now, self._vault.recipients, definition)
         origin, item = replace(self._origin, purpose="manifest"), together([(line.deposit.key, "") for line in lines])
-        name = names.of_manifest(lines[0], body)
-        try:
-            written, _ = self._vault.write(self._register, origin, item, name, lambda: [body], len(lines))
-            self._register.about(written.id, self._people(i for unit, _, _ in done for i in unit.positions))
-        except (StoreUnavailable, StoreDenied, NotSealed):
-            return False
-        self._register.keep(self._origin, [one for _, one, _ in done])
-        self._register.keep(origin, [written])
-        return True
+        name = names.of_manifest(some[0][0], body)
+        people = self._people(i for unit, _ in some for i in unit.positions)
+        return self._vault.write(self._register, origin, item, name, lambda: [body], items=len(lines), people=people)[0]

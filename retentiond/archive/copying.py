@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from retentiond.archive.originals import Original
-from retentiond.archive.register import Register
+from retentiond.archive.reading import EVERYTHING
+from retentiond.archive.register import People, Register
 from retentiond.archive.units import people_of
 from retentiond.archive.vouching import Condition, Voucher
-from retentiond.archive.writing import EVERYTHING, SourceTrouble, Vault, digest_of
+from retentiond.archive.writing import SourceTrouble, Vault
 from retentiond.core.copied import Origin, Written
 from retentiond.core.item import Page, key_of, raw_of
 from retentiond.core.naming import placed
@@ -71,7 +72,8 @@ class Copying:
         for i in positions:
             original = Original(self._store, self._scope, page.keys[i], page.revisions[i] or "")
             try:
-                one = self._copy(original) if self._makes else self._compare(original)
+                people = [people_of(self._scope, page, i)]
+                one = self._copy(original, people) if self._makes else self._compare(original, people)
             except (ItemChanged, NotSealed):
                 one = None
             except SourceTrouble as trouble:
@@ -81,16 +83,15 @@ class Copying:
             if one is None:
                 made.left += 1
             else:
-                self._register.about(one.id, [people_of(self._scope, page, i)])
                 yield one
 
-    def _copy(self, original: Original) -> Written:
+    def _copy(self, original: Original, people: People) -> Written:
         recipients = self._vault.recipients
         name = key_of(raw_of(original.key) + (SUFFIX if recipients else ""))
         item = (original.key, original.revision)
-        return self._vault.write(self._register, self._origin, item, name, original.pieces)[0]
+        return self._vault.write(self._register, self._origin, item, name, original.pieces, people=people)[0]
 
-    def _compare(self, original: Original) -> Written | None:
+    def _compare(self, original: Original, people: People) -> Written | None:
         """What others have copied under the same name, if it is the same; None where it is not there, or another thing."""
         there = self._vault.store
         key = placed(there.home, original.key)
@@ -98,12 +99,12 @@ class Copying:
         revision = page.revisions[0]
         if revision is None:
             return None
-        digest, size = digest_of(there.read(EVERYTHING, key, revision))
+        digest, size = self._vault.read(key, revision, page.sizes[0])
         for _ in original.pieces():
             pass
         if (original.sha256, original.size) != (digest, size):
             return None
-        number = self._register.begin(self._found(), (original.key, original.revision), key, 0)
+        number = self._register.begin(self._found(), (original.key, original.revision), key, 0, people=people)
         return Written(number, revision, digest, size)
 
     def _found(self) -> Origin:

@@ -1,4 +1,4 @@
-"""Looking into items with a time limit that nothing can stretch.
+"""Looking into items, and reading them whole, with a time limit that nothing can stretch.
 
 A store has time limits of its own for an answer that does not come. One that comes byte by byte keeps within them
 for hours. So items are looked into with a handle of their own, in a thread of its own, which is waited for so
@@ -14,12 +14,15 @@ from threading import Thread
 from typing import Protocol, TypeVar, runtime_checkable
 
 from retentiond.archive.passing import readable
+from retentiond.archive.reading import EVERYTHING, digest_of
 from retentiond.engine.ports import Scope, View
 from retentiond.errors import StoreUnavailable
 
 T = TypeVar("T")
 LIMIT = 60.0
 """So many seconds the ends of one item may take."""
+SLOWEST = 256 * 1024
+"""So many bytes a second come at least of an item that is read whole, or the store counts as unavailable."""
 
 
 @runtime_checkable
@@ -32,7 +35,7 @@ class Attesting(Protocol):
 
 
 class Patient:
-    """A reader of the ends of items. `StoreUnavailable` once a look has taken longer than `limit` seconds, and ever after."""
+    """A reader of items. `StoreUnavailable` once a look has taken longer than `limit` seconds, and ever after."""
 
     def __init__(self, open_view: Callable[[], View], limit: float = LIMIT) -> None:
         self._open_view, self._limit = open_view, limit
@@ -45,6 +48,14 @@ class Patient:
         """`engine.ports.Readable.edges`."""
         return self._within(lambda view: readable(view).edges(scope, key, revision, head, tail))
 
+    def digest(self, key: str, revision: str, size: int) -> tuple[str, int]:
+        """`archive.reading.Reading`: a minute, and for every MiB four seconds more."""
+
+        def work(view: View) -> tuple[str, int]:
+            return digest_of(readable(view).read(EVERYTHING, key, revision))
+
+        return self._within(work, self._limit + size / SLOWEST)
+
     def server_side(self, key: str, revision: str) -> str:
         """`Attesting.server_side`; empty where the store attests nothing."""
         return self._within(lambda view: view.server_side(key, revision) if isinstance(view, Attesting) else "")
@@ -55,7 +66,8 @@ class Patient:
         if self._thread is not None and not self._late:
             self._thread.join()
 
-    def _within(self, work: Callable[[View], T]) -> T:
+    def _within(self, work: Callable[[View], T], limit: float = 0.0) -> T:
+        limit = limit or self._limit
         found: Future[T] = Future()
 
         def answer() -> None:
@@ -69,14 +81,14 @@ class Patient:
             self._begin()
             self._asked.put(answer)
             try:
-                return found.result(self._limit)
+                return found.result(limit)
             except TimeoutError:
                 if found.done():
                     raise
                 self._late = True
         raise StoreUnavailable(
             "the store gives out its items too slowly to be looked into",
-            why=f"the ends of one item did not come within {self._limit:g} s",
+            why=f"what was asked of one item did not come within {limit:g} s",
             do="see what slows the store down, or the way to it",
         )
 

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from retentiond.core.copied import Copied, Origin, Written
 
+People = Sequence[Sequence[tuple[str, str]]]
+"""Of each item the identifiers (kind, value) of whom it is about; none where it names nobody."""
+
 
 class Register(Protocol):
     """Every call is a transaction of its own; what it has said survives a power cut."""
@@ -15,12 +18,11 @@ class Register(Protocol):
         """The newest finished copy of each (key, revision), in the destination and for the purpose of `origin`; or None."""
         ...
 
-    def begin(self, origin: Origin, item: tuple[str, str], key: str, recipients: int, items: int = 1) -> int:
-        """Notes that a copy of (key, revision) is about to be written under a key; its number. `items` are in it."""
-        ...
+    def begin(self, origin: Origin, item: tuple[str, str], key: str, recipients: int, items: int = 1, people: People = ()) -> int:
+        """Notes that a copy of (key, revision) is about to be written under a key; its number. `items` are in it.
 
-    def about(self, number: int, people: Sequence[Sequence[tuple[str, str]]]) -> None:
-        """Notes whom the originals in a begun copy are about: the identifiers (kind, value) of each item that is in it."""
+        `people` are whom they are about.
+        """
         ...
 
     def drop(self, number: int) -> None:

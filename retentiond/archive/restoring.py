@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from retentiond.archive.reading import EVERYTHING
 from retentiond.archive.recognise import AGE
 from retentiond.archive.sealing import opened
-from retentiond.archive.writing import EVERYTHING
 from retentiond.core.copied import Copied
 from retentiond.core.item import raw_of
 from retentiond.engine.digest import Digest

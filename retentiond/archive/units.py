@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from retentiond.archive.manifest import Line
 from retentiond.archive.originals import Original, Rows
 from retentiond.core.item import Page, key_of, raw_of
 from retentiond.core.mail import identifiers
@@ -49,19 +48,32 @@ class Names:
         i = unit.positions[0]
         return key_of(rendered(self._archive.path, self._known(i, raw_of(self._batch.keys[i])), self._date(i)))
 
-    def of_manifest(self, first: Line, body: bytes) -> str:
+    def by_manifest(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
+        """The units that one manifest lists: those whose folders and fields are alike, as far as names of copies tell them.
+
+        So whoever is taken out by the path of their copies takes the list of them along, and nobody else's.
+        """
+        alike: dict[str, list[Unit]] = {}
+        for unit in units:
+            alike.setdefault(self._listed(unit, "manifest"), []).append(unit)
+        yield from alike.values()
+
+    def of_manifest(self, first: Unit, body: bytes) -> str:
         """Beside the first copy, by the same rule of names, so that whatever rule lets the copies go means it too."""
-        word = f"manifest-{hashlib.sha256(body).hexdigest()[:_SHORT]}"
+        return key_of(self._listed(first, f"manifest-{hashlib.sha256(body).hexdigest()[:_SHORT]}"))
+
+    def _listed(self, unit: Unit, word: str) -> str:
+        """How a copy beside a unit's would be called that has this word for its name."""
         if self._rows:
-            return key_of(rendered(self._archive.path, self._known_of_rows(word), None))
-        word += ".jsonl"
-        i = list(self._batch.keys).index(first.keys[0])
-        folder = raw_of(first.keys[0]).rpartition("/")[0]
-        if "{key}" not in self._archive.path and "{name}" not in self._archive.path:
-            beside = rendered(self._archive.path, self._known(i, raw_of(first.keys[0])), self._date(i)).rpartition("/")[0]
-            return key_of(f"{beside}/{word}{'.age' if self._archive.recipients else ''}".lstrip("/"))
-        known = {**self._known(i, raw_of(first.keys[0])), "key": f"{folder}/{word}".lstrip("/"), "name": word}
-        return key_of(rendered(self._archive.path, known, self._date(i)))
+            return rendered(self._archive.path, self._known_of_rows(word), None)
+        i = unit.positions[0]
+        raw = raw_of(self._batch.keys[i])
+        name = f"{word}.jsonl"
+        if "{key}" not in self._archive.path and "{name}" not in self._archive.path:  # a field tells copies apart
+            folder = rendered(self._archive.path, self._known(i, raw), self._date(i)).rpartition("/")[0]
+            return f"{folder}/{name}{'.age' if self._archive.recipients else ''}".lstrip("/")
+        known = {**self._known(i, raw), "key": f"{raw.rpartition('/')[0]}/{name}".lstrip("/"), "name": name}
+        return rendered(self._archive.path, known, self._date(i))
 
     def _known(self, i: int, raw: str) -> Mapping[str, str | None]:
         scope = self._batch.scope

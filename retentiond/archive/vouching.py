@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Literal
 
 from retentiond.archive.passing import Passing
+from retentiond.archive.reading import EVERYTHING, Reading
 from retentiond.archive.register import Register
-from retentiond.archive.writing import EVERYTHING, digest_of
 from retentiond.core.copied import Copied, Origin
 from retentiond.core.item import Page
 from retentiond.core.outcome import Outcome, Settled
 from retentiond.core.policy import Rule
-from retentiond.engine.ports import Batch, Readable, Scope, Store, View
+from retentiond.engine.ports import Batch, Scope, Store, View
 from retentiond.errors import ItemChanged, StoreDenied, StoreUnavailable
 
 Condition = Literal["verified", "not-copied", "copy-missing", "copy-damaged", "copy-gone"]
@@ -31,14 +31,14 @@ UNVOUCHED = "no-copy"
 """The code of a step that is spared because its item has no verified copy now."""
 
 
-def standing(view: View, known: Sequence[Copied | None], register: Register) -> list[Condition]:
+def standing(view: View, read: Reading, known: Sequence[Copied | None], register: Register) -> list[Condition]:
     """How each noted copy is now. Errors of the store that they are in come through."""
     kept = [one for one in known if one is not None and one.state == "kept"]
     there = dict(zip((one.id for one in kept), view.probe(EVERYTHING, [one.key for one in kept]).revisions, strict=True))
-    return [_condition(view, one, there, register) for one in known]
+    return [_condition(read, one, there, register) for one in known]
 
 
-def _condition(view: View, one: Copied | None, there: Mapping[int, str | None], register: Register) -> Condition:
+def _condition(read: Reading, one: Copied | None, there: Mapping[int, str | None], register: Register) -> Condition:
     if one is None:
         return "not-copied"
     if one.state == "gone":
@@ -46,14 +46,14 @@ def _condition(view: View, one: Copied | None, there: Mapping[int, str | None], 
     revision = there[one.id]
     if revision is None:
         return "copy-missing"
-    return "verified" if _is_same(view, one, revision, register) else "copy-damaged"
+    return "verified" if _is_same(read, one, revision, register) else "copy-damaged"
 
 
 class Voucher:
-    """Says of the items of one rule whether each has a verified copy. `there` is the store that the copies are in."""
+    """Says of the items of one rule whether each has a verified copy. `there` is the store of the copies, and `read` reads it."""
 
-    def __init__(self, rule: Rule, category: str, place: str, there: View, register: Register) -> None:
-        self._rule, self._there, self._register = rule, there, register
+    def __init__(self, rule: Rule, category: str, place: str, there: View, read: Reading, register: Register) -> None:
+        self._rule, self._there, self._read, self._register = rule, there, read, register
         self.origin = Origin("copy", category, rule.name, rule.store, place, rule.copied_to)
         if there.place == place:
             raise StoreDenied("the copies are in the same place as the originals", do="name a store somewhere else")
@@ -61,7 +61,7 @@ class Voucher:
     def conditions(self, keys: Sequence[str], revisions: Sequence[str | None]) -> list[Condition]:
         """How the copy of each item in this revision is."""
         items = [(key, revision or "") for key, revision in zip(keys, revisions, strict=True)]
-        return standing(self._there, self._register.newest(self.origin, items), self._register)
+        return standing(self._there, self._read, self._register.newest(self.origin, items), self._register)
 
     def looked_at(self, _scope: Scope, page: Page) -> Page:
         """The page with what has no verified copy: it may not go, and is a violation where the rule requires the copy."""
@@ -76,14 +76,12 @@ class Voucher:
         return replace(page, breaches=breaches, uncopied=uncopied)
 
 
-def _is_same(view: View, copied: Copied, revision: str, register: Register) -> bool:
+def _is_same(read: Reading, copied: Copied, revision: str, register: Register) -> bool:
     """Whether what lies there now is what was noted: by its revision, and where that is another, by its bytes."""
     if revision == copied.found:
         return True
-    if not isinstance(view, Readable):
-        return False
     try:
-        if digest_of(view.read(EVERYTHING, copied.key, revision)) != (copied.sha256, copied.size):
+        if read(copied.key, revision, copied.size or 0) != (copied.sha256, copied.size):
             return False
     except ItemChanged:
         return False

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from retentiond.archive.register import Register
+from retentiond.archive.reading import EVERYTHING, Reading, digest_of, reading
+from retentiond.archive.register import People, Register
 from retentiond.archive.sealing import Sealing
 from retentiond.core.copied import Origin, Written
 from retentiond.core.naming import numbered, placed
-from retentiond.core.policy import PathSelection, Start
-from retentiond.engine.digest import Digest
-from retentiond.engine.ports import Deposit, Readable, Scope, Store, Writable
+from retentiond.engine.ports import Deposit, Readable, Store, Writable
 from retentiond.errors import Occupied, StoreDenied, StoreTrouble, StoreUnavailable
 
 _NAMES = 100
 """So many names are tried for one copy."""
-EVERYTHING = Scope(PathSelection("**"), Start("modified"))
-"""How whatever lies in a destination is asked for by its key."""
 
 
 class SourceTrouble(Exception):
@@ -43,7 +40,10 @@ def unheard() -> None:
 
 
 class Vault:
-    """The store that copies of a rule go to, and the process that encrypts them. `StoreDenied` where it takes none."""
+    """The store that copies of a rule go to, and the process that encrypts them. `StoreDenied` where it takes none.
+
+    `read` reads what lies there whole; left out, the handle of the store does, however long it takes.
+    """
 
     def __init__(
         self,
@@ -51,12 +51,22 @@ class Vault:
         recipients: tuple[str, ...],
         sealing: Callable[[tuple[str, ...]], Sealing],
         pulse: Pulse = unheard,
+        read: Reading | None = None,
     ) -> None:
         self.store, self.recipients, self._pulse = taking(store), recipients, pulse
+        self.read: Reading = read or reading(store)
         self._sealing = sealing(recipients) if recipients else None
 
     def write(
-        self, register: Register, origin: Origin, item: tuple[str, str], key: str, pieces: Pieces, items: int = 1
+        self,
+        register: Register,
+        origin: Origin,
+        item: tuple[str, str],
+        key: str,
+        pieces: Pieces,
+        *,
+        items: int = 1,
+        people: People = (),
     ) -> tuple[Written, Deposit]:
         """Writes a copy of (key, revision) under a key, or another name where that is taken; the register hears of it first.
 
@@ -65,7 +75,7 @@ class Vault:
         """
         for n in range(1, _NAMES):
             name = placed(self.store.home, numbered(key, n))
-            number = register.begin(origin, item, name, len(self.recipients), items)
+            number = register.begin(origin, item, name, len(self.recipients), items, people)
             try:
                 deposit = self._take(name, pieces)
             except Occupied:
@@ -99,8 +109,9 @@ class Vault:
         """What lies there already, if it is the original byte for byte: a run that was cut short has written it."""
         if self._sealing is not None:
             return None
-        there = digest_of(self.store.read(EVERYTHING, name, self._revision(name)))
-        return Deposit(name, *there) if there == digest_of(_from_source(pieces())) else None
+        mine = digest_of(_from_source(pieces()))
+        there = self.read(name, self._revision(name), mine[1])
+        return Deposit(name, *there) if there == mine else None
 
     def _revision(self, name: str) -> str:
         (found,) = self.store.probe(EVERYTHING, [name]).revisions
@@ -114,14 +125,6 @@ def taking(store: Store) -> Taking:
     if not isinstance(store, Writable) or not isinstance(store, Readable):
         raise StoreDenied("the store takes no copies in", do="name a store of files, objects or sftp")
     return store
-
-
-def digest_of(pieces: Iterable[bytes]) -> tuple[str, int]:
-    """The SHA-256 (hex) and the size of some bytes."""
-    digest = Digest()
-    for piece in pieces:
-        digest.add(piece)
-    return digest.hex(), digest.size
 
 
 def _from_source(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -53,10 +53,20 @@ class CopyRegister:
                 found |= {row.revision: _read(row) for row in rows}
         return [found.get(digest) for digest in wanted]
 
-    def begin(self, origin: Origin, item: tuple[str, str], key: str, recipients: int, items: int = 1) -> int:
-        """Notes that a copy is about to be written."""
+    def begin(
+        self,
+        origin: Origin,
+        item: tuple[str, str],
+        key: str,
+        recipients: int,
+        items: int = 1,
+        people: Sequence[Sequence[tuple[str, str]]] = (),
+    ) -> int:
+        """Notes that a copy is about to be written, and whom it is about as keyed digests: an empty one for who is not named."""
         with self._ledger.transaction() as change:
-            item_digest, revision = digests(salt_of(change), origin.place, [(item[0], ""), item])
+            salt = salt_of(change)
+            item_digest, revision = digests(salt, origin.place, [(item[0], ""), item])
+            named = {digest for each in people for digest in (digests(salt, _PEOPLE, each) if each else [""])}
             values = {
                 "purpose": origin.purpose,
                 "category": origin.category,
@@ -69,19 +79,11 @@ class CopyRegister:
                 "state": "begun",
                 "items": items,
                 "recipients": recipients,
+                "subjects": None if named <= {""} else json.dumps(sorted(named)),
                 "at": change.time,
             }
             made = change.connection.execute(schema.copied.insert().values(**values).returning(schema.copied.c.id))
             return int(made.scalar_one())
-
-    def about(self, number: int, people: Sequence[Sequence[tuple[str, str]]]) -> None:
-        """Notes whom a copy is about, as keyed digests; an empty one where an item names nobody."""
-        t = schema.copied
-        with self._ledger.transaction() as change:
-            salt = salt_of(change)
-            named = {digest for each in people for digest in (digests(salt, _PEOPLE, each) if each else [""])}
-            text = json.dumps(sorted(named)) if named != {""} else None
-            change.connection.execute(t.update().where(t.c.id == number).values(subjects=text))
 
     def holding(self, person: Iterable[tuple[str, str]]) -> Holding:
         """The copies that are known to hold what is about a person, by their numbers."""

@@ -1,5 +1,6 @@
 """What was archived or copied of a person: erased where nobody else is in it, and else beyond use until a day."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -46,17 +47,56 @@ def test_an_archive_of_one_person_is_erased_with_the_rest(vaulted):
     vaulted.category("archives", EXPIRY)
     value = erase(vaulted, "--plan")
     assert "support/tickets/7/old.txt" in vaulted.steps(value["plan"])
-    ((where, (items, until)),) = beyond(value).items()
-    assert where == ("vault", "archives and copies that hold this person among others")
-    assert items == 1, "the manifest names both"
-    assert until.startswith(str(NOW.year + 6))
+    assert beyond(value) == {}
     value = erase(vaulted, "--yes")
     assert value["state"] == "carried out"
     assert vault(vaulted) == {"support/tickets/8/old.txt"}
     made = vaulted.json("audit", "certificate", "R-1")
-    assert ("vault", 1) in {(one["store"], one["items"]) for one in made["disposed"]}
-    assert ("vault", 1, until) in [(one["store"], one["items"], one["until"]) for one in made["beyond_use"]]
+    assert ("vault", 2) in {(one["store"], one["items"]) for one in made["disposed"]}, "the archive, and the manifest of it"
     vaulted.told("audit", "verify")
+
+
+def test_a_list_that_names_others_too_stays_beyond_use_until_its_rule_lets_it_go(vaulted):
+    vaulted.category("archives", EXPIRY)
+    vaulted.category("support", FILES.replace("action: delete", "action: {archive: {to: vault, path: '{category}/{name}'}}"))
+    for customer in ("7", "8"):
+        vaulted.file(f"tickets/{customer}/of-{customer}.txt", OLD - timedelta(days=800))
+    vaulted.told("apply", vaulted.plan("support"))
+    value = erase(vaulted, "--yes")
+    ((where, (items, until)),) = beyond(value).items()
+    assert where == ("vault", "archives and copies that hold this person among others")
+    assert items == 1, "the manifest names both, for their copies lie in one folder"
+    assert until.startswith(str(NOW.year + 6))
+    assert vault(vaulted) == {"support/tickets/8/old.txt", "support/of-8.txt"}
+    made = vaulted.json("audit", "certificate", "R-1")
+    assert ("vault", 1, until) in [(one["store"], one["items"], one["until"]) for one in made["beyond_use"]]
+
+
+BY_CUSTOMER = "action: {archive: {to: vault, path: 'letters/{customer}/{name}'}}"
+
+
+def test_the_list_of_what_was_archived_goes_with_the_person_and_others_keep_theirs(vaulted):
+    """Where the path of a copy says whose it is, a manifest names nobody else's."""
+    vaulted.category("support", FILES.replace("action: delete", BY_CUSTOMER))
+    expiry = EXPIRY.replace("support/**", "letters/{customer}/**")
+    vaulted.category("letters", expiry.replace("action: delete", "action: delete\n    subject: {customer: customer}"))
+    for customer in ("7", "8"):
+        for name in ("one.txt", "two.txt"):
+            vaulted.file(f"tickets/{customer}/{name}", OLD - timedelta(days=800))
+    vaulted.told("apply", vaulted.plan("support"))
+    lists = {customer: manifests(vaulted, customer) for customer in ("7", "8")}
+    assert [{"tickets/7/one.txt", "tickets/7/two.txt"}] == lists["7"]
+    assert [{"tickets/8/one.txt", "tickets/8/two.txt"}] == lists["8"]
+    value = erase(vaulted, "--yes")
+    assert ([], lists["8"]) == (manifests(vaulted, "7"), manifests(vaulted, "8"))
+    assert not [name for name in vault(vaulted) if name.startswith("letters/7/")]
+    assert not [one for one in value["beyond_use"] if "among others" in one["words"]]
+
+
+def manifests(town, customer):
+    """The keys that each manifest in a customer's folder lists."""
+    found = (town.folder / "vault" / "letters" / customer).glob("manifest-*.jsonl")
+    return [{json.loads(line)["key"] for line in path.read_text().splitlines()[1:]} for path in found]
 
 
 def test_a_hold_keeps_an_archive_and_its_release_lets_it_go_by_itself(vaulted):
@@ -72,7 +112,7 @@ def test_a_hold_keeps_an_archive_and_its_release_lets_it_go_by_itself(vaulted):
 def test_where_no_rule_disposes_of_archives_they_are_named_without_an_end(vaulted):
     value = erase(vaulted, "--yes")
     found = beyond(value)
-    assert found["vault", "archives and copies of this person's"] == (1, None)
+    assert found["vault", "archives and copies of this person's"] == (2, None), "the archive, and the manifest of it"
     assert "support/tickets/7/old.txt" in vault(vaulted)
 
 
@@ -88,7 +128,7 @@ def test_rows_in_one_file_with_others_are_beyond_use_and_those_of_one_person_alo
     value = erase(vaulted, "--yes")
     went = {one["rule"]: one["items"] for one in vaulted.json("audit", "certificate", "R-1")["disposed"]}
     assert went["rows"] == 2, "the file with one row, and the manifest of it"
-    assert went["archived"] == 1
+    assert went["archived"] == 2, "the archived file, and the manifest of it"
     shared = [one for one in value["beyond_use"] if one["rule"] == "sales"]
     assert [(one["items"], one["until"] is not None) for one in shared] == [(2, True)]
     vaulted.told("audit", "verify")

@@ -8,28 +8,18 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from retentiond.archive.archiving import Archiving
+from retentiond.archive.reading import EVERYTHING
 from retentiond.archive.sealing import Sealing
-from retentiond.archive.writing import EVERYTHING, Vault
+from retentiond.archive.writing import Vault
 from retentiond.core.outcome import Outcome
 from retentiond.core.policy import Action, Archive, PathSelection, Start
 from retentiond.engine.ports import PIECE, Batch, Scope
 from retentiond.errors import StoreUnavailable
-from retentiond.ledger.clock import Reading
-from retentiond.ledger.copies import CopyRegister
-from retentiond.ledger.database import Sqlite
-from retentiond.ledger.ledger import Ledger
 from retentiond.testing.faults import FaultyStore
 from retentiond.testing.memory import MemoryPlace, MemoryStore
 
 AT = datetime(2020, 1, 1, tzinfo=UTC)
 SCOPE = Scope(PathSelection("**"), Start("modified"), now=datetime(2026, 1, 1, tzinfo=UTC), category="post", rule="letters")
-
-
-@pytest.fixture
-def register(tmp_path):
-    with closing(Ledger(Sqlite(tmp_path / "state.db"), lambda: Reading(1_795_000_000_000_000, 1, "boot"))) as ledger:
-        ledger.begin_log()
-        yield CopyRegister(ledger)
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ import json
 import os
 import zipfile
 from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from retentiond.archive.inspecting import Forgetful, Inspector
-from retentiond.archive.patience import Patient
+from retentiond.archive.patience import SLOWEST, Patient
 from retentiond.archive.sample import HEAD, TAIL
+from retentiond.archive.vouching import standing
+from retentiond.core.copied import Copied
 from retentiond.core.policy import PathSelection, Requirement, Start
 from retentiond.engine.ports import PIECE, Scope
 from retentiond.errors import StoreUnavailable
@@ -81,6 +85,24 @@ def test_a_store_that_trickles_ends_the_look_in_its_time(s3_server):
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="too slowly"):
                 inspector.inspected(scope, page, lined_up=False)
+        long.close()
+        short.close()
+
+
+def test_a_store_that_trickles_ends_the_reading_of_a_whole_copy_in_its_time(s3_server, register):
+    """A copy that was only touched is read again; how long that may take goes by its size."""
+    bucket, content = s3_server.bucket(), os.urandom(LARGE)
+    bucket.put("in/a", content)
+    noted = Copied(1, "copy", "c", "r", "desk", "away", "in/a", "kept", "touched", sha256(content).hexdigest(), LARGE, 1, 0, 0)
+    with line_to(bucket) as wire, closing(look(bucket)) as view:
+        long, short = (Patient(lambda: look(bucket, endpoint=f"http://{wire.host}:{wire.port}"), limit) for limit in (60.0, -7.0))
+        assert ["verified"] == standing(view, long.digest, [noted], register)
+        assert ["copy-damaged"] == standing(view, long.digest, [replace(noted, sha256="0" * 64)], register)
+        wire.silence_after(DOWN, LARGE // 2)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="too slowly") as told:
+                standing(view, short.digest, [noted], register)
+        assert told.value.why == f"what was asked of one item did not come within {LARGE / SLOWEST - 7:g} s"
         long.close()
         short.close()
 
