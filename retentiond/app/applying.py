@@ -19,6 +19,7 @@ from retentiond.app.judging import with_requests, with_reviews
 from retentiond.app.letting_go import Vaults, letting_go
 from retentiond.app.lifecycles import expect, take_away
 from retentiond.app.linking import Members
+from retentiond.app.projecting import project
 from retentiond.app.recovery import recover
 from retentiond.app.requiring import acted_on
 from retentiond.app.trail import publish
@@ -103,7 +104,7 @@ def apply_plan(
     with house.locked("execute", "a run of `retentiond apply`"):
         recovered = recover(house)
         take_events(house)
-        kept = take_away(house)
+        kept = take_away(house) | (project(house).failed if allowed_by == "person" else {})  # else it was done before the plan
         try:
             check_usable(house, plan)
             if house.plans.is_done(plan.name):

@@ -25,6 +25,7 @@ from retentiond.app.copying import Copies, make_copies
 from retentiond.app.erasing import look_again
 from retentiond.app.house import House
 from retentiond.app.lifecycles import take_away
+from retentiond.app.projecting import project
 from retentiond.app.recovery import recover
 from retentiond.archive.copying import Made
 from retentiond.archive.writing import Pulse
@@ -162,7 +163,7 @@ class _Attempt:
         What has no copy yet where its rule wants one gets it first; what has lost it is a violation of this plan.
         """
         self.mend()
-        failed = take_away(self.house, changed=True)
+        failed = take_away(self.house, changed=True) | project(self.house).failed
         self.copies = self.copy(stop, partial(watch, "copying", 0), repair=False).made
         earlier = waiting_plan(self.house, self.names)
         self.earlier = earlier if earlier is not None and earlier.blocked() else None

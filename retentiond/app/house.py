@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from retentiond.ledger.inspections import InspectionRegister
     from retentiond.ledger.journal import Runs
     from retentiond.ledger.ledger import Ledger
+    from retentiond.ledger.legal_holds import LegalHoldRegister
     from retentiond.ledger.lifecycles import LifecycleRegister
     from retentiond.ledger.locks import LockName
     from retentiond.ledger.looks import Looks
@@ -241,6 +242,12 @@ class House:
         from retentiond.ledger.lifecycles import LifecycleRegister
 
         return LifecycleRegister(self.ledger)
+
+    @cached_property
+    def legal_holds(self) -> LegalHoldRegister:
+        from retentiond.ledger.legal_holds import LegalHoldRegister
+
+        return LegalHoldRegister(self.ledger)
 
     @cached_property
     def copies(self) -> CopyRegister:

@@ -10,7 +10,8 @@ from datetime import datetime
 from retentiond.app.house import House
 from retentiond.app.identifying import widen
 from retentiond.app.lifecycles import take_away
-from retentiond.core.item import ENCODED, Page, raw_of
+from retentiond.app.projecting import Projected, project
+from retentiond.core.item import ENCODED, raw_of
 from retentiond.core.ladder import Bench
 from retentiond.core.pattern import compile_pattern
 from retentiond.core.registers import Hold
@@ -27,7 +28,8 @@ _GLANCE = 0.05
 class Placed:
     """A hold that was placed: what it covers now, which rules it cannot cover, and what was in flight.
 
-    `expiring` has the rules that their bucket keeps by itself and that could not be taken away there, each with why.
+    `expiring` has the rules that their bucket keeps by itself and that could not be taken away there, each with why;
+    `projected` says what became of legal holds in buckets.
     """
 
     hold: Hold
@@ -38,6 +40,7 @@ class Placed:
     failed: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     expiring: dict[str, RetentiondError] = field(default_factory=dict)
+    projected: Projected = field(default_factory=Projected)
 
 
 def check_hold(house: House, hold: Hold) -> None:
@@ -81,8 +84,15 @@ def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
         entry = house.holds.place(hold, house.word)
         placed.in_flight, placed.went = await_flight(house, entry)
         placed.expiring = take_away(house)
+        placed.projected = project(house)
     _count_covered(house, placed)
     return placed
+
+
+def release_hold(house: House, hold_id: str, reason: str) -> Projected:
+    """Releases a hold; what it meant is judged by the other rungs again, and loses the legal hold that we put on it."""
+    house.holds.release(hold_id, reason, house.word)
+    return project(house)
 
 
 def await_flight(house: House, entry: int) -> tuple[int, int]:
@@ -146,15 +156,8 @@ def _covered(house: House, bench: Bench) -> int:
     scope = scope_for(bench, everything=True)
     total = 0
     for page in house.view(bench.rule.store).scan(scope):
-        total += len(_held(bench, page))
+        total += len(bench.holds.means(page))
     return total
-
-
-def _held(bench: Bench, page: Page) -> set[int]:
-    """The positions that the holds of a bench cover."""
-    everyone = range(len(page))
-    confirmed = bench.holds.confirmed(page.held, page.keys, page.facts, everyone)
-    return {*bench.holds.covered(page.keys, page.facts, everyone), *confirmed}
 
 
 def holds_covering(house: House, store: str, key: str) -> list[Hold]:
@@ -169,7 +172,7 @@ def holds_covering(house: House, store: str, key: str) -> list[Hold]:
             for hold in house.registers().holds:
                 bench = bench_for(category, rule, house.rulebook.zone, house.now, [hold])
                 page = house.view(store).probe(scope_for(bench, everything=True), [key])
-                if _held(bench, page):
+                if bench.holds.means(page):
                     found[hold.id] = hold
     return list(found.values())
 

@@ -15,6 +15,7 @@ from retentiond.core.registers import Hold
 from retentiond.errors import UsageError
 
 if TYPE_CHECKING:
+    from retentiond.app.projecting import Projected
     from retentiond.app.telling import Placed
 
 
@@ -67,7 +68,7 @@ def place(
         answer(_placed_json(placed, dry_run=dry_run))
     else:
         _tell(placed, dry_run=dry_run)
-    return 5 if placed.expiring else 0
+    return 5 if placed.expiring or placed.projected.failed else 0
 
 
 def _words(listed: IO[str]) -> list[str]:
@@ -95,6 +96,7 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
         sentence(f"  {where} could not be looked at: {what}")
     for rule, error in placed.expiring.items():
         sentence(f"  NOT STOPPED: the bucket's own rule of {rule} goes on deleting: {error.problems[0]}")
+    _tell_projected(placed.projected)
     for warning in placed.warnings:
         sentence(f"  warning: {warning}")
     if placed.covers and not any(placed.covers.values()):
@@ -107,6 +109,21 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
         sentence(f"  in flight: {batches} of {placed.went:,} items had begun before; see `retentiond runs`")
 
 
+def _tell_projected(done: Projected) -> None:
+    for name, versions in done.put_on.items():
+        sentence(f"  {many(versions, 'version')} in the bucket of {name} now bear a legal hold") if versions else None
+    for name, versions in done.taken_off.items():
+        sentence(f"  the legal hold of {many(versions, 'version')} in the bucket of {name} is taken off") if versions else None
+    for name, error in done.failed.items():
+        sentence(f"  NOT CARRIED into the bucket of {name}: {error.problems[0]}")
+
+
+def _projected_json(done: Projected) -> dict[str, Any]:
+    """What became of the legal holds of buckets, by store."""
+    failed = {name: str(error.problems[0]) for name, error in done.failed.items()}
+    return {"legal_holds": {"set": +done.put_on, "removed": +done.taken_off, "failed": failed}}
+
+
 def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
     return {
         "hold": as_json(placed.hold),
@@ -117,6 +134,7 @@ def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
         "not_stopped": {rule: str(error.problems[0]) for rule, error in placed.expiring.items()},
         "warnings": placed.warnings,
         "in_flight": {"batches": placed.in_flight, "items": placed.went},
+        **_projected_json(placed.projected),
     }
 
 
@@ -124,17 +142,20 @@ def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
 @click.argument("hold_id", metavar="ID")
 @click.option("--reason", required=True, help="Why it is released.")
 @common
-def release(hold_id: str, reason: str) -> None:
+def release(hold_id: str, reason: str) -> int:
     """Release a hold. What it covered is judged by the other rungs again."""
+    from retentiond.app.telling import release_hold
     from retentiond.app.trail import publish
 
     with house() as at_home:
-        at_home.holds.release(hold_id, reason, at_home.word)
+        done = release_hold(at_home, hold_id, reason)
         publish(at_home)
     if options().json:
-        answer({"hold": hold_id, "released": True})
+        answer({"hold": hold_id, "released": True, **_projected_json(done)})
     else:
         say(f"Hold {hold_id} is released.")
+        _tell_projected(done)
+    return 5 if done.failed else 0
 
 
 @hold.command(name="list")

@@ -26,6 +26,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _UNITS = "([Mm]inute|[Hh]our|[Dd]ay|[Ww]eek|[Mm]onth|[Yy]ear)s?"
 _YES_OR_NO: Any = {"type": None, "enum": ["yes", "no", True, False], "default": "no"}
 _PERIOD = {"pattern": rf"^\s*([Ii]mmediately|[Ff]orever|P[0-9TYMWDH]+|[0-9]+ ?{_UNITS}(\s+[0-9]+ ?{_UNITS})*)\s*$"}
+_WAIT = {"pattern": _PERIOD["pattern"].replace("|[Ff]orever", "")}
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DAYS = "(mon|tues|wednes|thurs|fri|satur|sun)day"
 _EVERY = r"every\s+[1-9][0-9]*\s+(second|minute|hour|day)s?"
@@ -75,7 +76,7 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("limit", "items"): {"type": "integer", "minimum": 1, "default": 10_000, "examples": [5000]},
     ("limit", "share"): {"pattern": "^([1-9][0-9]?|100) ?%$", "default": "25%"},
     ("limit", "bytes"): {"default": "100 GiB"},
-    ("event", "settle"): _PERIOD,
+    ("event", "settle"): _WAIT,
     ("event", "recorded"): _YES_OR_NO,
     ("rule", "bypass_governance"): _YES_OR_NO,
     ("identity", "several"): _YES_OR_NO,
@@ -96,8 +97,8 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("strategy", "hash"): {"type": "integer", "minimum": 4},
     ("strategy", "truncate"): {"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["year", "month"]}]},
     ("strategy", "mask"): {"type": "integer", "minimum": 0},
-    ("category", "cooling_off"): _PERIOD,
-    ("rule", "cooling_off"): _PERIOD,
+    ("category", "cooling_off"): _WAIT,
+    ("rule", "cooling_off"): _WAIT,
     ("configuration file", "suppression"): _PERIOD,
     ("rule", "retention_period"): _PERIOD,
     ("rule", "deletion_period"): _PERIOD,
@@ -145,6 +146,7 @@ _PUT_RIGHT: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("s3 store", "owner"): {"type": ["string", "integer"]},
     ("s3 store", "content_md5"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
     ("s3 store", "conditional_deletes"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
+    ("s3 store", "legal_holds"): {"type": None, "enum": ["yes", "no", True, False], "default": "no"},
     ("sql store", "lock_timeout"): {"type": ["string", "number"]},
     ("sftp store", "port"): {"type": "integer", "minimum": 1, "maximum": 65_535},
     ("sftp store", "path"): {"pattern": "^/"},
@@ -255,6 +257,7 @@ class S3StoreShape(Shape):
     owner: Any = Field(None, description="The account that the bucket must belong to.", examples=["123456789012"])
     content_md5: Any = Field("no", description="Also send the old checksum, for old servers.", examples=["yes"])
     conditional_deletes: Any = Field("no", description="That the server compares ETags while it deletes.", examples=["yes"])
+    legal_holds: Any = Field("no", description="That holds are carried into the bucket as legal holds.", examples=["yes"])
     inventory: dict[str, Text] = Field(
         default={}, description="Reports that are read instead of a listing.", examples=[{"prefix": "reports/acme-calls/daily/"}]
     )

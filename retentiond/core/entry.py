@@ -120,6 +120,8 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
     "violation-cleared": {"category": name, "rule": name},
     "lifecycle-removed": {"category": name, "rule": name, "store": name, "why": _one_of("hold", "policy")},
     "lifecycle-inferred": {"category": name, "rule": name, "store": name, "expired": count, "early": count, "since": instant},
+    "legal-holds-set": {"hold": reference, "store": name, "count": count, "theirs": count},
+    "legal-holds-removed": {"store": name, "count": count, "kept": count, "gone": count},
     "hold-placed": {"hold": reference, "scopes": _each(code), "mandate": reference},
     "hold-released": {"hold": reference, "reason": reference},
     "event-recorded": {"event": name, "subject": reference},

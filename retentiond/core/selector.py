@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from retentiond.core.item import ENCODED, raw_of
+from retentiond.core.item import ENCODED, Page, raw_of
 from retentiond.core.mail import as_fact, identifiers
 from retentiond.core.pattern import PatternError, compile_pattern, glob_covers, is_plain
 from retentiond.core.policy import PathSelection, Rule
@@ -109,6 +109,12 @@ class HoldIndex:
             if hold is not None:
                 found[i] = hold.id
         return found
+
+    def means(self, page: Page) -> set[int]:
+        """The positions of a page that any hold covers."""
+        everyone = range(len(page))
+        confirmed = self.confirmed(page.held, page.keys, page.facts, everyone)
+        return {*self.covered(page.keys, page.facts, everyone), *confirmed}
 
     def narrowed(self, keys: Sequence[str], facts: Mapping[str, Sequence[str | None]]) -> tuple[Predicate, ...]:
         """Each predicate with the positions that the other scopes of its hold cover."""

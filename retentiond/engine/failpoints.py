@@ -31,9 +31,11 @@ Arrow = Literal[
     "checkpoint-published",
     "copied",
     "archived",
+    "hold-begun",
+    "hold-kept",
 ]
-ASIDE: tuple[Arrow, ...] = ("copied", "archived")
-"""On the way of what is archived only: the copies are written, and noted."""
+ASIDE: tuple[Arrow, ...] = ("copied", "archived", "hold-begun", "hold-kept")
+"""Beside the way: copies are written, and noted; a hold is about to be carried into a bucket, and is there."""
 ARROWS: tuple[Arrow, ...] = tuple(arrow for arrow in get_args(Arrow) if arrow not in ASIDE)
 
 _watcher: Callable[[Arrow], None] | None = None

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from retentiond.ledger.ledger import Ledger
 
 _SECOND = 1_000_000
-LASTS: dict[LockName, int] = {"execute": 600 * _SECOND, "publish": 120 * _SECOND, "daemon": 300 * _SECOND}
+LASTS: dict[LockName, int] = {"execute": 600 * _SECOND, "publish": 120 * _SECOND, "daemon": 300 * _SECOND, "holds": 300 * _SECOND}
 """How long a lease holds after it was last prolonged: more than the longest batch, publication and turn of the daemon take."""
 
 _GLANCE = 0.2

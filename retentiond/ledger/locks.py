@@ -1,4 +1,5 @@
-"""Who is at work: the execute lock (one run at a time), the publish lock (one who sequences and signs), the daemon's.
+"""Who is at work: the execute lock (one run at a time), the publish lock (one who sequences and signs), the daemon's,
+and that of whoever carries holds into buckets.
 
 The lock of a ledger row is a short transaction of the database itself, so that holds, events and
 approvals work while a run goes on. These are advisory locks of the system on files in the state
@@ -18,7 +19,7 @@ from typing import Literal
 from retentiond.errors import Locked
 from retentiond.ledger.schema import keeping
 
-LockName = Literal["execute", "publish", "daemon"]
+LockName = Literal["execute", "publish", "daemon", "holds"]
 
 
 @contextmanager

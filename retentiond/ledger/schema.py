@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from retentiond.errors import StateUnavailable
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every schema that there was, in their order, by the name of its migration. The last is that of this file."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -260,6 +260,13 @@ of its bytes. `state`: begun, kept, gone by a rule of its own. `subjects` are ke
 where nothing says so."""
 sa.Index("copied_item", copied.c.item)
 sa.Index("copied_key", copied.c.destination, copied.c.key)
+legal_hold = _table(
+    "legal_hold",
+    *(_text(name, primary_key=True) for name in ("place", "key", "version", "hold")),
+    _text("store"),
+    _text("state"),
+)
+"""Which versions of objects bear a legal hold in their bucket for a hold of ours. `state`: begun, ours, or theirs."""
 reference_scope = _table("reference_scope", _int("year", primary_key=True), _text("category", primary_key=True))
 """Every year and category under whose key a reference was made: where `audit lookup` searches."""
 

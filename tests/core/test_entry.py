@@ -27,6 +27,8 @@ GOOD = {
     "bypass-allowed": {"run": TOKEN, "plan": DIGEST, "by": REFERENCE},
     "lifecycle-removed": {"category": "calls", "rule": "old", "store": "pbx", "why": "hold"},
     "lifecycle-inferred": {"category": "calls", "rule": "old", "store": "pbx", "expired": 3, "early": 0, "since": 1},
+    "legal-holds-set": {"store": "pbx", "hold": REFERENCE, "count": 3, "theirs": 1},
+    "legal-holds-removed": {"store": "pbx", "count": 3, "kept": 0, "gone": 1},
     "intent": {
         "run": TOKEN,
         "plan": DIGEST,
@@ -91,8 +93,8 @@ GOOD = {
 HEX32, HEX64, RUN = r"[0-9a-f]{32}", r"[0-9a-f]{64}", r"[0-9a-f]{8,32}"
 NAME, CODE = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", r"[a-z][a-z0-9-]{0,31}"
 TEXTS = {
-    **dict.fromkeys(["rulebook", "plan", "sha256"], HEX64),
-    **dict.fromkeys(["by", "place", "hold", "mandate", "reason", "subject", "name"], HEX32),
+    **dict.fromkeys(["rulebook", "plan", "sha256", "root"], HEX64),
+    **dict.fromkeys(["by", "place", "hold", "mandate", "reason", "subject", "name", "anchor"], HEX32),
     **dict.fromkeys(["category", "rule", "store", "event", "destination"], NAME),
     **dict.fromkeys(["limit", "ground"], CODE),
     "run": RUN,

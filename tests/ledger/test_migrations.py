@@ -207,7 +207,7 @@ def test_alembic_is_loaded_only_where_there_is_something_to_migrate(tmp_path):
 
     assert [loads(), loads()] == ["False", "False"], "neither for a new state nor for a current one"
     later = "DROP TABLE lease; DROP TABLE request; DROP INDEX ix_batch_request; ALTER TABLE batch DROP COLUMN request; "
-    later += "ALTER TABLE batch DROP COLUMN starts; DROP TABLE inspected; DROP TABLE copied; "
+    later += "ALTER TABLE batch DROP COLUMN starts; DROP TABLE inspected; DROP TABLE copied; DROP TABLE legal_hold; "
     drop = later + "DROP TABLE alembic_version; UPDATE meta SET value = '1' WHERE key = 'schema';"
     old(shop.folder / "state" / "state.db", drop)
     assert [loads(), loads()] == ["True", "False"]

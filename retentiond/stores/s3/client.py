@@ -37,7 +37,7 @@ _LISTINGS = ("ListObjectsV2", "ListObjectVersions", "DeleteObjects")
 _ONCE = frozenset(
     {
         "delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object", "copy_object",
-        "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle",
+        "put_bucket_lifecycle_configuration", "delete_bucket_lifecycle", "put_object_legal_hold",
     }
 )  # fmt: skip
 _NO_LOCKS = frozenset(
@@ -190,8 +190,11 @@ class Bucket:
             return
         except BotoCoreError as error:
             raise refusal(error) from error
-        if self.call("get_bucket_acl").get("Owner", {}).get("ID") != self.options.owner:
-            raise StoreDenied("the bucket belongs to another account than its store says", do="correct `owner`, or `bucket`")
+        told = str(self.call("get_bucket_acl").get("Owner", {}).get("ID"))
+        if told != self.options.owner:
+            why = f"the server names {told} as its owner" if re.fullmatch(r"[\w$.-]{1,100}", told) else ""
+            what = "the bucket belongs to another account than its store says"
+            raise StoreDenied(what, why=why, do="correct `owner`, or `bucket`")
 
 
 def code_of(error: ClientError) -> str:

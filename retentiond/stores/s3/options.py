@@ -13,12 +13,13 @@ from retentiond.stores.s3.regions import COUNTRIES
 _KNOWN = frozenset(
     {
         "bucket", "prefix", "region", "endpoint", "access_key", "secret_key", "profile", "owner", "content_md5",
-        "conditional_deletes", "inventory", "zone", "location", "site",
+        "conditional_deletes", "legal_holds", "inventory", "zone", "location", "site",
     }
 )  # fmt: skip
 _TEXTS = ("bucket", "prefix", "region", "endpoint", "profile")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,253}[a-z0-9]|arn:[a-z0-9:/._-]+", re.IGNORECASE)
 _ENDPOINT = re.compile(r"https?://[^/?#@\s]+/?")
+_ANSWERS = ("content_md5", "conditional_deletes", "legal_holds")
 _SWITCHES = {"yes": True, "no": False, True: True, False: False}
 
 
@@ -36,6 +37,7 @@ class Options:
     secret_key: str = field(default="", repr=False)
     content_md5: bool = False
     conditional_deletes: bool = False
+    legal_holds: bool = False
     inventory: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -45,7 +47,7 @@ def options_of(options: Mapping[str, Any]) -> Options:
     if told.get("prefix") and not told["prefix"].endswith("/"):
         told["prefix"] += "/"  # what is below it, and nothing beside it
     told |= {name: _revealed(options[name]) for name in ("access_key", "secret_key") if options.get(name)}
-    told |= {name: _SWITCHES.get(options.get(name, False), False) for name in ("content_md5", "conditional_deletes")}
+    told |= {name: _SWITCHES.get(options.get(name, False), False) for name in _ANSWERS}
     return Options(**told, inventory=dict(options.get("inventory", {})))
 
 
@@ -62,7 +64,7 @@ def problems_of(options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield "access_key" if "access_key" in options else "secret_key", "comes with the other of the two"
     if "profile" in options and "access_key" in options:
         yield "profile", "does not go with access_key: which of the two would hold?"
-    for option in ("content_md5", "conditional_deletes"):
+    for option in _ANSWERS:
         if option in options and (not isinstance(options[option], str | bool) or options[option] not in _SWITCHES):
             yield option, "is answered with yes or no"
     if "inventory" in options:

@@ -44,6 +44,9 @@ class S3Store(S3View):
     def withdraw(self, name: str) -> bool:
         return self._lifecycle.withdraw(name)
 
+    def keep(self, keys: Sequence[str], versions: Sequence[str], *, on: bool) -> Sequence[bool]:
+        return self._legal_holds.put(keys, versions, on=on)
+
     def _install(self, batch: Batch) -> Iterator[Settled]:
         """Has the bucket let go by itself from now on: its own rule, as the scope says."""
         expiry, wanted = batch.scope.expiry, Wanted(batch.scope, self._bucket.options.prefix)

@@ -19,6 +19,7 @@ from retentiond.stores.s3.client import Bucket
 from retentiond.stores.s3.content import edges_of, pieces_of, server_side_of
 from retentiond.stores.s3.details import NONE, Detail, detail_of
 from retentiond.stores.s3.inventory import Inventory
+from retentiond.stores.s3.legal_hold import LegalHolds, version_of
 from retentiond.stores.s3.lifecycle import Lifecycle
 from retentiond.stores.s3.listing import Listing, Row
 from retentiond.stores.s3.looking import Found, Looking
@@ -52,6 +53,7 @@ class S3View:
         self._uploads = Uploads(self._bucket)
         self._inventory: Inventory | None = None
         self._lifecycle = Lifecycle(self._bucket)
+        self._legal_holds = LegalHolds(self._bucket)
 
     @property
     def place(self) -> str:
@@ -106,6 +108,15 @@ class S3View:
         wanted = Wanted(scope, self._bucket.options.prefix)
         self._lifecycle.check(wanted, self._looking)
         return self._lifecycle.state(scope.expiry, wanted)
+
+    def check_holds(self) -> None:
+        self._legal_holds.check()
+
+    def versions(self, revisions: Sequence[str | None]) -> Sequence[str]:
+        return [version_of(revision) for revision in revisions]
+
+    def are_held(self, keys: Sequence[str], versions: Sequence[str]) -> Sequence[bool | None]:
+        return self._legal_holds.state(keys, versions)
 
     def warnings(self, scope: Scope) -> Sequence[str]:
         from retentiond.stores.s3.advice import advice
