@@ -116,11 +116,21 @@ class PlanUnusable(RetentiondError):
 class StoreTrouble(RetentiondError):
     """A store does not do what it was asked. Raised as one of the two below.
 
-    `event_store` names the store of an event that could not be looked up; "" where items were asked for.
+    `event_store` names the store of an event that could not be looked up; "" where items were asked for. `word` is the word of
+    a rule that it is about, as it was written; `place` (file, line, column) is where that stands, once somebody has looked.
     """
 
     exit_code = 5
     event_store = ""
+    place = ("", 0, 0)
+
+    def __init__(self, what: str = "", *, why: str = "", do: str = "", key: str = "", word: str = "") -> None:
+        super().__init__(what, why=why, do=do, key=key)
+        self.word = word
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return [Problem(self.what, self.why, self.do, *self.place, self.code)]
 
 
 class StoreUnavailable(StoreTrouble):

@@ -8,7 +8,8 @@ from itertools import islice
 
 from retentiond.app.house import House
 from retentiond.app.judging import rivals_of
-from retentiond.config.load import promise_findings, secret_findings, secrets_of_stores
+from retentiond.app.projecting import is_projected, projecting
+from retentiond.config.load import place_of, promise_findings, secret_findings
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.expiring import Expiring
 from retentiond.engine.pipeline import bench_for, scope_for, scope_of_steps
@@ -44,11 +45,11 @@ class RuleChecked:
 def check(house: House, *, offline: bool, probe: bool = False) -> Checked:
     """Everything that can be known without changing anything; `offline` opens no store, `probe` lets them write a scratch.
 
-    `ConfigurationError` has every secret that a store would need to be opened and that is not there.
+    `ConfigurationError` has every secret that is not there.
     """
-    if not offline and (unset := secrets_of_stores(house.loaded, house.settings.stores)):
+    if unset := secret_findings(house.loaded):
         raise ConfigurationError(unset)
-    checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded), *secret_findings(house.loaded)])
+    checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded)])
     for category in house.rulebook.categories.values():
         for rule in category.rules:
             plain = RuleChecked(category.name, rule.name, rule.store, rule.action.kind, rule.words)
@@ -58,6 +59,7 @@ def check(house: House, *, offline: bool, probe: bool = False) -> Checked:
             try:
                 checked.rules.append(_look(house, category, rule, plain))
             except (StoreUnavailable, StoreDenied) as error:
+                error.place = place_of(house.loaded, category.name, rule.name, error.word)
                 checked.down[f"{category.name}/{rule.name}"] = error
     if probe and not offline:
         _prove(house, checked)
@@ -83,16 +85,22 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
         warnings = [*view.traits.notes, *view.warnings(scope)]
         samples = list(islice((key for page in view.scan(scope) for key in page.keys), _SAMPLES))
     except StoreDenied as error:
-        raise (StoreDenied(error.what, why=error.why, do="; ".join(grants)) if grants else error) from None
+        raise (StoreDenied(error.what, why=error.why, do="; ".join(grants), word=error.word) if grants else error) from None
     warnings += [f"the account may not carry this out: {grant}" for grant in grants]
     for name, other in rivals_of(house, category.name, rule):
         if other.store != rule.store:
             what = f"the store {other.store} is the same place, where {name}/{other.name} may be about the same rows"
             warnings.append(f"{what}: what both select stays")
     if rule.start.kind == "event" and (source := category.events[rule.start.name]).query:
-        list(islice(house.answering(source.store).ask(source.query, []), 1))
+        try:
+            list(islice(house.answering(source.store).ask(source.query, []), 1))
+        except (StoreUnavailable, StoreDenied) as error:
+            error.word = source.name
+            raise
     if rule.by and isinstance(view, Expiring):
         view.expires(scope_of_steps(bench_for(category, rule, house.rulebook.zone, house.now, ()), rule.step_action))
+    if is_projected(house, rule.store):
+        projecting(view).check_holds()
     _look_elsewhere(house, rule, view)
     return replace(plain, warnings=warnings, samples=samples)
 

@@ -19,6 +19,7 @@ from retentiond.app.lifecycles import is_kept_by_bucket, note_inferred, survey_b
 from retentiond.app.linking import led_by, link_up, linked_rules
 from retentiond.app.requiring import seen_by
 from retentiond.app.telling import unevaluated
+from retentiond.config.load import place_of
 from retentiond.core.item import NOTHING
 from retentiond.core.ladder import Bench, Judgement
 from retentiond.core.limits import Past, Refusal, Tally, judge_limits, trips, words
@@ -155,6 +156,7 @@ class _Planner:
             surveyed = self._survey(category, rule, writer)
         except (StoreUnavailable, StoreDenied) as error:
             writer.back_to(mark)
+            error.place = place_of(self.house.loaded, category.name, rule.name, error.word)
             self.unseen[f"{category.name}/{rule.name}"] = error
             for request in self.whom or ():
                 if not is_searched(category, rule, [request]):

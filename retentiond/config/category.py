@@ -18,7 +18,6 @@ from retentiond.config.shapes import CategoryShape, CronShape, EventShape, Limit
 from retentiond.config.suggest import quoted
 from retentiond.config.words import Unreadable, longer_by
 from retentiond.core.entry import name as entry_name
-from retentiond.core.period import Period
 from retentiond.core.policy import Category, EventSource, Limits, Promise, Rule
 from retentiond.errors import Problem
 
@@ -140,12 +139,7 @@ def _event(name: str, part: Part, around: Surroundings, found: list[Problem], wa
         why = f"neither the event nor its store says otherwise, so they are read in {around.zone}"
         warnings.append(shape.where("query").problem("times without a zone", why, "add 'zone' to the store if that is wrong"))
     definite = zone or (declared.zone if declared else "") or around.zone
-    settle: Period | None = shape.get("settle")
-    if settle is not None and settle.forever:
-        found.append(
-            shape.where("settle").problem("'settle' is forever", "the event would never count", "write for example 1 hour")
-        )
-    return EventSource(name, store or "", query or "", settle, recorded, definite)
+    return EventSource(name, store or "", query or "", shape.get("settle"), recorded, definite)
 
 
 def _rules(top: Reading[CategoryShape], bench: Bench) -> list[Rule]:

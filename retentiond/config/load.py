@@ -171,6 +171,29 @@ def promise_findings(loaded: Loaded) -> list[Problem]:
     return found
 
 
+def place_of(loaded: Loaded, category: str, rule: str, word: str) -> tuple[str, int, int]:
+    """Where a word of a rule stands, or of its category's events; without one, where the rule's store is declared."""
+    whole = loaded.parts[category]
+    mine = whole.at("rules").at(rule)
+    here = [mine, *([whole.at("events")] if "events" in whole.data else [])] if word else []
+    found = next((problem for part in here if (problem := _spelt(part, word))), None)
+    if found is None:
+        found = loaded.settings_part.at("stores").at(mine.data["store"]).problem_with_key("")
+    return found.file, found.line, found.column
+
+
+def _spelt(part: Part, word: str) -> Problem | None:
+    """Where a word stands in a part, as a key or as a whole value."""
+    if isinstance(part.data, dict | list):
+        steps: Iterable[str | int] = part.data if isinstance(part.data, dict) else range(len(part.data))
+        for step in steps:
+            if step == word:
+                return part.at(step).problem_with_key("")
+            if found := _spelt(part.at(step), word):
+                return found
+    return part.problem("") if part.data == word else None
+
+
 def _folded(text: str) -> str:
     return " ".join(text.split())
 

@@ -17,7 +17,7 @@ from retentiond.config.notify_shapes import AppriseShape, MailShape, WebhookShap
 from retentiond.config.reading import Piece, Shape, Text, Texts, schema, words
 from retentiond.config.schedule import cron, schedule
 from retentiond.config.selections import MessageShape, PathShape, TableShape
-from retentiond.config.words import Unreadable, period, share, size, within
+from retentiond.config.words import Unreadable, period, share, size, wait, within
 from retentiond.core.anonymise import LONGEST_HASH, SHORTEST_HASH
 from retentiond.core.period import Period
 
@@ -25,6 +25,7 @@ warnings.filterwarnings("ignore", 'Field name "copy" in "RuleShape" shadows', Us
 """A word of the language that is the name of an old method of pydantic's, which nobody here calls."""
 
 PeriodWords = Annotated[Period, *words(period, "3 months")]
+WaitWords = Annotated[Period, *words(wait, "7 days")]
 ScheduleWords = Annotated[Any, *words(schedule, "every 15 minutes")]
 CronWords = Annotated[Any, *words(cron, "0 2 * * mon")]
 SizeWords = Annotated[int, *words(size, "50 GiB", "string", "integer")]
@@ -83,9 +84,7 @@ class EventShape(Shape):
         description="Gives the columns `subject` and `at`.",
         examples=["SELECT id AS subject, resolved_at AS at FROM tickets WHERE status = 'resolved'"],
     )
-    settle: PeriodWords | None = Field(
-        None, description="An event younger than this may still be withdrawn.", examples=["1 hour"]
-    )
+    settle: WaitWords | None = Field(None, description="An event younger than this may still be withdrawn.", examples=["1 hour"])
     zone: Text = Field("", description="The zone of times without one.", examples=["Europe/London"])
     recorded: Annotated[bool, *words(yes, "yes", "string", "boolean")] = Field(
         False, description="Recorded by hand or by file drop.", examples=["yes"]
@@ -249,7 +248,7 @@ class RuleShape(Shape):
     require: Annotated[RequireShape | None, Piece()] = Field(
         None, description="What has to be true of every item.", examples=[{"encrypted": "any"}]
     )
-    cooling_off: PeriodWords | None = Field(
+    cooling_off: WaitWords | None = Field(
         None, description="How long items wait that a change of the rule has made due.", examples=["7 days"]
     )
     exempt: Annotated[ExemptShape | None, Piece()] = Field(
@@ -296,7 +295,7 @@ class CategoryShape(Shape):
         "first", description="What the daemon may do by itself.", examples=["first"]
     )
     limits: Annotated[LimitsShape | None, Piece()] = Field(None, description="Bounds of one plan.", examples=[{"items": 5000}])
-    cooling_off: PeriodWords | None = Field(
+    cooling_off: WaitWords | None = Field(
         None, description="The same for every rule that does not say it for itself.", examples=["7 days"]
     )
     events: Annotated[dict[str, EventShape], Piece()] = Field(

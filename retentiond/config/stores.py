@@ -165,9 +165,10 @@ def _zone(part: Part, options: Mapping[str, Any], bad: set[str], found: list[Pro
 
 
 def _problems(part: Part, known: StoreType, options: Mapping[str, Any], bad: set[str]) -> list[Problem]:
-    """What the type says about the options, those apart that are known to be bad."""
+    """What the type says about the options, those apart that are known to be bad, but there all the same."""
     found = []
-    for option, what in known.problems(options):
+    written = {key: part.data[key] for key in bad if key in part.data}
+    for option, what in known.problems({**written, **options}):
         if option in bad:
             continue
         where = part.at(option) if option in part.data else part

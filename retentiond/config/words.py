@@ -54,6 +54,15 @@ def period(value: object) -> Period:
     return _summed(counts, folded)
 
 
+def wait(value: object) -> Period:
+    """The period that something waits for; `Unreadable` for one without an end, too."""
+    found = period(value)
+    if found.forever:
+        do = "write for example 7 days; what is to stay for ever has retention_period: forever"
+        raise Unreadable("nothing waits for ever", "what waits comes to its turn", do)
+    return found
+
+
 def _refuse_signs_and_fractions(text: str) -> None:
     if re.search(r"(?:^|\s|[PT])[-+−]\s*[P0-9]", text):
         why = "a period with a sign could reach into the future or say nothing"

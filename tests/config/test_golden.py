@@ -56,6 +56,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "no items": (C, "items: 5000", "items: 0"),
     "no promise text": (C, "promise: {text: deleted as soon as the issue has been resolved, ", "promise: {"),
     "cooling off": (C, "approval: first", "cooling_off: 0 days"),
+    "cooling off without an end": (C, "approval: first", "cooling_off: forever"),
     "no rules": (C, "rules:\n" + "  uploads:", "rules: {}\nevents_2:\n  uploads:"),
     # schedules
     "schedule": (C, "every 15 minutes", "evry 15 minutes"),

@@ -53,8 +53,9 @@ def test_a_wrong_password_is_denied_and_a_missing_server_unavailable(dovecot_ser
     with pytest.raises(StoreDenied, match="does not let the user in") as denied:
         MailType().look(options | {"password": "wrong"})
     assert place.user not in str(denied.value) + denied.value.why
-    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+    with pytest.raises(StoreUnavailable, match="cannot be reached") as nobody:
         MailType().look(options | {"port": 1})
+    assert "look at `host`" in nobody.value.do
 
 
 def test_the_place_names_server_and_user_and_no_secret(place):

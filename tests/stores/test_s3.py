@@ -301,8 +301,9 @@ def test_a_bucket_of_another_account_is_refused(s3_server):
     bucket = s3_server.bucket()
     owner = bucket.get_bucket_acl()["Owner"]["ID"]
     look(bucket, owner=owner).close()
-    with pytest.raises(StoreDenied, match="another account"):
+    with pytest.raises(StoreDenied, match="another account") as denied:
         look(bucket, owner="123456789012")
+    assert denied.value.why == f"the server names {owner} as its owner"
 
 
 def test_a_bucket_in_another_region_is_refused(moto_server, monkeypatch):

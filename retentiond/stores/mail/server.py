@@ -75,7 +75,7 @@ class Line:
     """One connection, logged in. `StoreUnavailable` when it is lost; it is of no use then."""
 
     def __init__(self, address: Address) -> None:
-        with _trouble("the mail server cannot be reached"):
+        with _trouble("the mail server cannot be reached", "look at `host`, `port`, the server and the network"):
             self._client = _connected(address)
             self._client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._used = time.monotonic()
@@ -186,7 +186,7 @@ class Line:
             except (imaplib.IMAP4.error, UnicodeEncodeError) as error:
                 code = _code([str(error).encode()])
                 if code in ("UNAVAILABLE", "INUSE", "LIMIT"):
-                    raise StoreUnavailable("the mail server lets nobody log in now", why=code) from None
+                    raise StoreUnavailable("the mail server lets nobody log in now", why=code, do="try again later") from None
                 raise StoreDenied(
                     "the mail server does not let the user in", why=code, do="correct `user` or `password`"
                 ) from None
@@ -297,18 +297,18 @@ def _connected(address: Address) -> imaplib.IMAP4:
 
 
 @contextmanager
-def _trouble(what: str) -> Iterator[None]:
+def _trouble(what: str, do: str = "try again later") -> Iterator[None]:
     """Errors of the connection as those of a store."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        why, do = (
+        why, trust = (
             f"certificate verification: code {error.verify_code}",
             "name its authority with `ca`, and the server as its certificate does",
         )
-        raise StoreDenied("the certificate of the mail server is not to be trusted", why=why, do=do) from None
+        raise StoreDenied("the certificate of the mail server is not to be trusted", why=why, do=trust) from None
     except (OSError, imaplib.IMAP4.abort) as error:
-        raise StoreUnavailable(what, why=type(error).__name__) from None
+        raise StoreUnavailable(what, why=type(error).__name__, do=do) from None
     except imaplib.IMAP4.readonly:
         raise Refused("READ-ONLY") from None
     except imaplib.IMAP4.error:

@@ -27,6 +27,7 @@ from retentiond.stores.sftp.session import Session
 _WINDOW, _PACKET = 2**26, 2**17
 """What may be on its way to us. With paramiko's usual window, what is far away is read in drops."""
 _KEYS: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.RSAKey, paramiko.ECDSAKey)
+_LOOK = "look at `host`, `port`, the server and the network"
 _LOST = "the connection to the server was lost"
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it would print its own account of what we raise
@@ -89,11 +90,11 @@ class Connection:
         try:
             plug = socket.create_connection((host, self._options.port), timeout)
         except socket.gaierror as error:
-            raise StoreUnavailable("the host of the store has no address", do="look at its name, and at the DNS") from error
+            raise StoreUnavailable("the host of the store has no address", do="correct `host`, or look at the DNS") from error
         except TimeoutError as error:
-            raise StoreUnavailable("the server does not answer", why="no connection came about in time") from error
+            raise StoreUnavailable("the server does not answer", why="no connection came about in time", do=_LOOK) from error
         except OSError as error:
-            raise StoreUnavailable("the server cannot be reached", why=error.strerror or "") from error
+            raise StoreUnavailable("the server cannot be reached", why=error.strerror or "", do=_LOOK) from error
         plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout * 1000))
@@ -137,7 +138,7 @@ class _Line:
         except TimeoutError as error:
             raise _silent(self._timeout) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise StoreUnavailable(_LOST) from error
+            raise StoreUnavailable(_LOST, do="try again later") from error
 
     def receive(self, most: int) -> bytes:
         try:
@@ -147,9 +148,9 @@ class _Line:
         except TimeoutError as error:
             raise _silent(self._timeout) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise StoreUnavailable(_LOST) from error
+            raise StoreUnavailable(_LOST, do="try again later") from error
         if not piece:
-            raise StoreUnavailable(_LOST)
+            raise StoreUnavailable(_LOST, do="try again later")
         return piece
 
     def close(self) -> None:
@@ -215,7 +216,7 @@ def _revealed(secret: Any) -> str | None:
 
 
 def _silent(timeout: float) -> StoreUnavailable:
-    return StoreUnavailable("the server does not answer", why=f"nothing came within {timeout:g} s")
+    return StoreUnavailable("the server does not answer", why=f"nothing came within {timeout:g} s", do=_LOOK)
 
 
 def _trouble(error: BaseException) -> StoreTrouble:
@@ -225,4 +226,4 @@ def _trouble(error: BaseException) -> StoreTrouble:
             why="it has no host key of the pinned type, or it knows nothing newer than SHA-1 (ssh-rsa), which is not accepted",
             do="compare the pinned key's type with the server's keys, or have the server renewed",
         )
-    return StoreUnavailable(_LOST)
+    return StoreUnavailable(_LOST, do="try again later")

@@ -118,7 +118,7 @@ class Session:
 
     def _send(self) -> None:
         if self.is_lost:
-            raise StoreUnavailable("the connection was lost")
+            raise StoreUnavailable("the connection was lost", do="try again later")
         out, self._out = bytes(self._out), bytearray()
         try:
             if out:

@@ -98,7 +98,8 @@ def _refuse_where(database: Database, table: Table, where: str) -> None:
     try:
         database.refuse_text(table.name, where)
     except StoreDenied as error:
-        raise StoreDenied(f"the condition on {table.name} cannot be used", why=error.why or error.what, do=error.do) from None
+        what = f"the condition on {table.name} cannot be used"
+        raise StoreDenied(what, why=error.why or error.what, do=error.do, word=where) from None
 
 
 def _zone(start: Start) -> ZoneInfo:

@@ -100,6 +100,8 @@ def _reflected(database: Database, selection: TableSelection) -> Table:
     version = database.schema_version(name)
     spelled = database.columns(name)
     columns = tuple(spelled)
+    for child in () if isinstance(selection.children, str) else selection.children:
+        _table_name(database, child)
     references = [(_reference(database, name, key), _follows(database, selection, key)) for key in database.foreign_keys(name)]
     return Table(
         version=version,
@@ -121,7 +123,11 @@ def _table_name(database: Database, asked: str) -> str:
     plain = asked.removeprefix(database.default + ".") if asked not in tables else asked
     if fold(plain) in map(fold, database.views()):
         raise StoreDenied("a rule's table is a view", why="rows of a view cannot be let go", do="name the table behind it")
-    name = _found(plain, tables, "table")
+    try:
+        name = _found(plain, tables, "table")
+    except StoreDenied as error:
+        error.word = asked
+        raise
     database.refuse_table(name)
     return name
 
@@ -137,7 +143,8 @@ def _found(asked: str, names: Iterable[str], what: str) -> str:
     close = difflib.get_close_matches(fold(asked), [fold(n) for n in known], n=1)
     do = f"did you mean {next(n for n in known if fold(n) == close[0])}?" if close else f"there are: {', '.join(known) or 'none'}"
     thing = "table" if what == "table" else "column"
-    raise StoreDenied(f"there is no {thing} {asked}", why=f"it is named as the {what}" if thing == "column" else "", do=do)
+    why = f"it is named as the {what}" if thing == "column" else ""
+    raise StoreDenied(f"there is no {thing} {asked}", why=why, do=do, word=asked)
 
 
 def _key(database: Database, table: str, spelled: Mapping[str, Column], asked: Sequence[str]) -> tuple[KeyColumn, ...]:
