@@ -268,8 +268,9 @@ class _Attempt:
         """What came of a category when the call came to its end."""
         applied = self.applied or Applied("")
         category = self.house.rulebook.categories[name]
-        down = applied.down.keys() & self.house.rulebook.stores_of(category)
-        troubles = [*(applied.down[store] for store in sorted(down)), *_of_category(name, self.unseen)]
+        down = self.unseen | applied.down
+        mine = sorted(down.keys() & self.house.rulebook.stores_of(category))
+        troubles = [*(down[store] for store in mine), *_of_category(name, self.unseen)]
         if troubles:
             return "unseen", _code(troubles[0])
         if self.header is not None and name in self.header.blocked() and applied.refused is not None:

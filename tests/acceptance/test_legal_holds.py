@@ -191,6 +191,10 @@ def test_check_refuses_a_bucket_without_object_lock(s3_server, tmp_path):
     assert "object lock is not enabled" in company.place("H-1", company.held, code=5)["failed"]["recordings"]
     (rule,) = company.told("plan")["rules"]
     assert (rule["held"], rule["due"]) == (1, 4), "the hold is in force all the same"
+    company.told("approve", "calls", "--yes")
+    assert counts(company.told("apply", "--category", "calls", code=5)) == {"disposed": 4}
+    (look,) = company.told("status")["categories"]
+    assert look["last_look"]["result"] == "unseen", "every run says so"
 
 
 def test_check_is_content_with_object_lock(company):
