@@ -58,7 +58,10 @@ def _beyond(house: House, category: Category, rule: Rule, counted: Counted | Non
     if rule.generations is not None:
         words = "backups that may hold this person, kept by generations"
         return Beyond(*names, True, words if end else f"{words} without an end in time", end, items)
-    return Beyond(*names, False, "its items say of nobody whose they are (no `subject`)", end, items)
+    words = "its items say of nobody whose they are (no `subject`)"
+    if rule.subject:
+        words = f"its items say whose they are by {', '.join(sorted(rule.subject))}, and none of this person's is known"
+    return Beyond(*names, False, words, end, items)
 
 
 def _copies(house: House, request: ErasureRequest) -> list[Beyond]:

@@ -30,17 +30,23 @@ Gone = Mapping[tuple[str, str, str], Mapping[int, Mapping[bytes, Went]]]
 
 @dataclass(slots=True)
 class Back:
-    """Tells what is back of what went since an instant; `newcomers` lie under the key of something that went."""
+    """Tells what is back of what went since an instant; `newcomers` lie under the key of something that went.
+
+    `stayed` are a person's, and never went: they are planned once more, and are not back.
+    """
 
     references: Callable[[int], Callable[[str, str], References]]
     gone: Gone
     found: int = field(default=0)
+    stayed: int = field(default=0)
     newcomers: int = field(default=0)
 
     def of(self, judged: Judgement, bench: Bench) -> Judgement:
         """The judgement of what is back, and of nothing else."""
         there = self._positions(judged, bench)
-        self.found += len(there)
+        stayed = bench.erased.stayed(judged.page, judged.meant.erased) if bench.erased else set()
+        self.stayed += len(stayed)
+        self.found += len(there - stayed)
         pairs = [(i, at) for i, at in zip(judged.due, judged.due_at, strict=True) if i in there]
         groups = [replace(g, positions=mine) for g in judged.groups if (mine := [i for i in g.positions if i in there])]
         families = {i: kin for i, kin in judged.families.items() if i in there}

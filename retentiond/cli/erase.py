@@ -72,7 +72,7 @@ def _carry_out(at_home: House, erasure: Erasure, *, yes: bool) -> int:
 
     total = erasure.planned.header.total
     if total:
-        agreed(f"Erase these {total:,} items for ever?", yes=yes)
+        agreed(f"Erase {many(total, 'item')} for ever?", yes=yes)
     plan = at_home.plans.find(erasure.planned.name)
     try:
         with stoppable() as stop, progress(total) as show:
@@ -105,7 +105,7 @@ def _tell(erasure: Erasure) -> None:
             if stay.ground not in ("due", "unseen"):
                 until = f", until {stay.until}" if stay.until else ""
                 word = "refused" if stay.lawful else "not done"
-                sentence(f"  {word}: {category}/{rule}: {stay.items:,} items: {stay.words}{until}")
+                sentence(f"  {word}: {category}/{rule}: {many(stay.items, 'item')}: {stay.words}{until}")
     tell_refused(planned.name, planned.header)
     for warning in planned.warnings:
         sentence(f"  note: {warning}")
@@ -128,7 +128,7 @@ def _tell_left(kept: Kept) -> None:
         say("A later look found nothing of this person: the request is carried out.")
         return
     left = sum(stay.items for stays in kept.stays.values() for stay in stays.grounds)
-    say(f"The request stays open: {left:,} items are left; each goes with the next plan when nothing keeps it any more.")
+    say(f"The request stays open: {many(left, 'item')} left; each goes with the next plan when nothing keeps it any more.")
 
 
 def as_json(erasure: Erasure, kept: Kept | None = None) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
+from operator import attrgetter
 
 import click
 
@@ -11,6 +15,7 @@ from retentiond.cli.desk import answer, happened, house, options, say
 from retentiond.cli.front import common
 from retentiond.cli.render import minute, sentence, table
 from retentiond.core.plan import written
+from retentiond.core.registers import RecordedEvent
 
 
 @click.group()
@@ -35,8 +40,11 @@ def record(name: str, subject: str, at: str | None) -> None:
         publish(at_home)
     if options().json:
         answer({"event": name, "subject": subject, "at": written(when)})
-    else:
-        say(f"Recorded: {name} of {subject} at {minute(when)} UTC.")
+        return
+    say(f"Recorded: {name} of {subject} at {minute(when)} UTC.")
+    if when > at_home.now:
+        sentence("note: that is in the future, and until then nothing whose clock it starts is due. To take it back:")
+        say(f"  retentiond event withdraw {name} {shlex.quote(subject)} --at {written(when)}")
 
 
 @event.command()
@@ -85,6 +93,7 @@ def list_events() -> None:
     """List the recorded events."""
     with house() as at_home:
         found = at_home.recorded.all() if at_home.directory.exists() else []
+    latest = {(e.name, e.subject): e.at for e in sorted(found, key=attrgetter("at")) if not e.withdrawn}
     if options().json:
         names = [
             {
@@ -93,6 +102,7 @@ def list_events() -> None:
                 "at": written(e.at),
                 "recorded": written(e.recorded_at),
                 "withdrawn": e.withdrawn,
+                "counts": not e.withdrawn and e.at == latest[e.name, e.subject],
             }
             for e in found
         ]
@@ -103,6 +113,15 @@ def list_events() -> None:
         return
     table(
         ("event", "subject", "at", "state"),
-        [(e.name, e.subject, minute(e.at), "withdrawn" if e.withdrawn else "counts") for e in found],
+        [(e.name, e.subject, minute(e.at), _state(e, latest, at_home.now)) for e in found],
         left=("event", "subject", "at", "state"),
     )
+
+
+def _state(event: RecordedEvent, latest: Mapping[tuple[str, str], datetime], now: datetime) -> str:
+    """What has become of an event: of several of one subject, the latest counts."""
+    if event.withdrawn:
+        return "withdrawn"
+    if event.at < latest[event.name, event.subject]:
+        return "not the latest"
+    return "counts" if event.at <= now else "in the future"

@@ -10,7 +10,7 @@ from retentiond.cli.apply import tell as tell_applied
 from retentiond.cli.desk import agreed, answer, house, moment, options, progress, say, stoppable, tell_others
 from retentiond.cli.front import common
 from retentiond.cli.plan import as_json
-from retentiond.cli.render import sentence
+from retentiond.cli.render import many, sentence
 from retentiond.errors import UsageError
 
 
@@ -38,9 +38,11 @@ def replay(since: str, yes: bool) -> int:
         with progress(None) as show:
             planned, back = find(at_home, when, show)
         checkpoint = publish(at_home)
-        value = as_json(planned) | {"back": back.found, "newcomers": back.newcomers}
+        value = as_json(planned) | {"back": back.found, "newcomers": back.newcomers, "stayed": back.stayed}
         if not options().json:
-            say(f"{back.found:,} items are back that had gone.")
+            say(f"{many(back.found, 'item')} had gone and {'is' if back.found == 1 else 'are'} back.")
+            if back.stayed:
+                sentence(f"{many(back.stayed, 'item')} of people who asked to be erased never went, as something keeps them.")
             if back.newcomers:
                 sentence(f"{back.newcomers:,} others lie under the key of one that had gone, with another start: left alone.")
             tell(planned)

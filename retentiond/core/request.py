@@ -134,6 +134,10 @@ class Erased:
         each = ((*about.get(i, ()), *along.get(i, ()), *left.get(i, ())) for i in range(len(page)))
         return [any(r.entry == entry for r in found) for found in each]
 
+    def stayed(self, page: Page, erased: Mapping[int, int]) -> set[int]:
+        """The positions, of those that requests mean, that are known to have stayed when their person was looked for last."""
+        return {i for i, entry in erased.items() if self._has_stayed(self._requests[entry], page.keys[i])}
+
     def is_about(self, entry: int, subject: tuple[str, str]) -> bool:
         """Whether a request is about whom an identifier in clear names."""
         request = self._requests.get(entry)
@@ -169,7 +173,7 @@ class Erased:
             for i, key in enumerate(page.keys) if stayed else ():
                 if i in besides or i in page.done or page.revisions[i] is None:
                     continue
-                if self._naming.item(request.year, self._category, self._rule.store, key) in stayed:
+                if self._has_stayed(request, key):
                     found.setdefault(i, []).append(request)
         return found
 
@@ -198,7 +202,11 @@ class Erased:
         stayed = request.left.get((self._category, self._rule.name), frozenset())
         if stayed is None:
             return undated
-        return bool(stayed) and self._naming.item(request.year, self._category, self._rule.store, page.keys[i]) in stayed
+        return self._has_stayed(request, page.keys[i])
+
+    def _has_stayed(self, request: ErasureRequest, key: str) -> bool:
+        stayed = request.left.get((self._category, self._rule.name))
+        return bool(stayed) and self._naming.item(request.year, self._category, self._rule.store, key) in (stayed or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,12 +152,14 @@ def test_of_several_records_the_latest_that_is_not_withdrawn_counts(counter):
     late = ago(days=1).replace(" ", "T") + "Z"
     counter.told("event", "record", "resolved", "1", "--at", late)
     assert due(counter) == []
+    assert [e["counts"] for e in counter.json("event", "list")["events"]] == [False, True]
+    assert "not the latest" in counter.told("event", "list").out
     assert counter.json("event", "withdraw", "resolved", "1", "--at", late)["withdrawn"] == 1
     assert due(counter) == [1]
     listed = counter.json("event", "list")["events"]
-    assert [(e["event"], e["subject"], bool(e["withdrawn"])) for e in listed] == [
-        ("resolved", "1", False),
-        ("resolved", "1", True),
+    assert [(e["event"], e["subject"], bool(e["withdrawn"]), e["counts"]) for e in listed] == [
+        ("resolved", "1", False, True),
+        ("resolved", "1", True, False),
     ]
 
 
@@ -167,10 +169,20 @@ def test_subjects_compare_as_text(counter):
     assert due(counter) == []
 
 
-def test_a_recorded_event_of_the_future_starts_nothing(counter):
-    counter.told("event", "record", "resolved", "1", "--at", "2999-01-01T00:00:00Z")
+def test_a_recorded_event_of_the_future_starts_nothing_and_says_how_to_take_it_back(counter):
+    told = counter.told("event", "record", "resolved", "1", "--at", "2999-01-01T00:00:00Z").out
     uploads = counter.rule("uploads")
     assert (uploads["due"], uploads["undetermined"]) == (0, 2)
+    assert "in the future" in counter.told("event", "list").out
+    *_, back = told.splitlines()
+    assert counter.json(*back.split()[1:])["withdrawn"] == 1
+
+
+def test_an_event_for_an_unknown_subject_starts_nothing_and_waits_for_it(counter):
+    counter.told("event", "record", "resolved", "3", "--at", "2020-02-03")
+    assert due(counter) == []
+    counter.file("tickets/3/a.txt")
+    assert due(counter) == [3]
 
 
 def test_a_day_is_over_when_it_ends(counter):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.acceptance.shop import LETTERS, NOW, OLD, SALES
+from tests.acceptance.shop import LETTERS, NEW, NOW, OLD, SALES
 from tests.acceptance.town import WHO, erase, people
 
 SINCE = ("--since", f"{NOW:%Y-%m-%d}")
@@ -100,6 +100,17 @@ def test_people_are_known_again_by_every_identifier_whatever_the_start(town):
     assert town.ids() == {3, 60}
     assert town.json("erase", WHO, "--request", "R-1", "--reason", "r", "--plan")["rules"][0]["due"] >= 0
     town.told("audit", "verify")
+
+
+def test_what_was_refused_and_never_went_is_not_back(town):
+    town.told("hold", "place", "H", "--reason", "r", "--mandate", "m", "--subject", "customer=7", "--store", "till")
+    erase(town, "--yes")
+    value = town.json("replay", *SINCE)
+    assert (value["back"], value["stayed"]) == (0, 2)
+    assert "0 items had gone and are back" in town.told("replay", *SINCE).out
+    town.file("tickets/7/a.txt", NEW)
+    value = town.json("replay", *SINCE)
+    assert (value["back"], value["stayed"]) == (1, 2), "what did go and came back is"
 
 
 def test_a_row_that_came_back_in_clear_is_anonymised_again(bare):
