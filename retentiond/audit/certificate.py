@@ -7,18 +7,12 @@ no checkpoint can stand for a certificate, nor the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from html import escape
+from collections.abc import Mapping
 from typing import Any
 
 from retentiond.audit.note import Signer, Verifier, open_note
+from retentiond.audit.page import page, pairs, paragraph, table, verbatim
 from retentiond.core.canonical import digest
-
-_STYLE = (
-    "body{font:16px/1.5 sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;text-align:left;padding:.3rem .6rem .3rem 0}"
-    "pre{font-size:12px;overflow-x:auto}"
-)
 
 
 def sealed(value: Mapping[str, Any], signer: Signer) -> dict[str, Any]:
@@ -47,34 +41,20 @@ def as_html(certificate: Mapping[str, Any]) -> str:
     erasure = certificate["kind"] == "erasure"
     title = "What became of your request for erasure" if erasure else "Certificate of disposal"
     parts = [
-        f"<h1>{title}</h1><p>{escape(certificate['organisation'])}</p>",
-        f"<p>{escape(certificate['summary'])}</p>",
-        _dates(certificate["dates"]),
-        _table("What was erased" if erasure else "What was disposed of", _DISPOSED, certificate["disposed"]),
-        _table("What was refused, and on which ground", _STAYS, (s for s in certificate["stays"] if s["lawful"])),
-        _table("What is not done yet", _STAYS, (s for s in certificate["stays"] if not s["lawful"])),
-        _table("Copies beyond use, and places that could not be searched", _BEYOND, certificate["beyond_use"]),
-        _table("Recipients who were told", {"category": "for", "recipient": "recipient"}, certificate["recipients"]),
-        f"<p>{escape(certificate['method'])}</p>",
-        f"<h2>Proof</h2><pre>{escape(certificate['id'])}\n{escape(certificate['seal'])}</pre>",
+        paragraph(certificate["organisation"]),
+        paragraph(certificate["summary"]),
+        pairs(certificate["dates"]),
+        table("What was erased" if erasure else "What was disposed of", _DISPOSED, certificate["disposed"]),
+        table("What was refused, and on which ground", _STAYS, (s for s in certificate["stays"] if s["lawful"])),
+        table("What is not done yet", _STAYS, (s for s in certificate["stays"] if not s["lawful"])),
+        table("Copies beyond use, and places that could not be searched", _BEYOND, certificate["beyond_use"]),
+        table("Recipients who were told", {"category": "for", "recipient": "recipient"}, certificate["recipients"]),
+        paragraph(certificate["method"]),
+        verbatim("Proof", f"{certificate['id']}\n{certificate['seal']}"),
     ]
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    return page(title, parts)
 
 
 _DISPOSED = {"title": "data", "store": "store", "location": "where", "items": "items", "how": "how", "last": "last on"}
 _STAYS = {"title": "data", "store": "store", "items": "items", "words": "ground", "until": "until"}
 _BEYOND = {"title": "data", "store": "store", "items": "items", "words": "what it is", "until": "gone by"}
-
-
-def _dates(dates: Mapping[str, str | None]) -> str:
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(day)}</td></tr>" for name, day in dates.items() if day)
-    return f"<table>{rows}</table>"
-
-
-def _table(title: str, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:
-    lines = ["".join(f"<td>{escape(str(row[name] if row[name] is not None else '–'))}</td>" for name in columns) for row in rows]
-    if not lines:
-        return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns.values())
-    return f"<h2>{title}</h2><table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

@@ -13,6 +13,7 @@ from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, moment, options, progress, say
 from retentiond.cli.front import common, row
 from retentiond.cli.plan_diff import diff
+from retentiond.cli.plan_page import as_page
 from retentiond.core.plan import refusal_json, written
 from retentiond.errors import UsageError
 
@@ -47,23 +48,29 @@ def plan() -> None:
 @click.option("--out", metavar="FILE", shell_complete=complete.files, help="Write the plan to this file, too.")
 @click.option("--at", metavar="TIME", help="Judge as of another time; such a plan cannot be applied.")
 @click.option("--all", "stays", is_flag=True, help="List the items that stay, too, with the reason.")
+@click.option("--html", metavar="FILE", shell_complete=complete.files, help="Write what it comes to as a page for people, too.")
 @common
-def make(categories: tuple[str, ...], out: str | None, at: str | None, stays: bool) -> int:
+def make(categories: tuple[str, ...], out: str | None, at: str | None, stays: bool, html: str | None) -> int:
     """Look, judge and write down what is due. Nothing is changed."""
     from retentiond.app.planning import make_plan
     from retentiond.app.trail import publish
     from retentiond.ledger.plans import path_of
 
-    if out and not os.access(os.path.dirname(out) or ".", os.W_OK | os.X_OK):
-        raise UsageError("the plan cannot be written to --out", why="its folder is not there or not writable", do="name another")
+    for option, path in (("--out", out), ("--html", html)):
+        if path and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+            why = "its folder is not there or not writable"
+            raise UsageError(f"the plan cannot be written to {option}", why=why, do="name another")
     with house() as at_home, progress(None) as seen:
         when = moment(at, at_home) if at else None
         planned = make_plan(at_home, categories, at=when, stays=stays, progress=seen)
         publish(at_home)
         if out:
             _copy(path_of(at_home.directory.plans, planned.name), out)
+        value = as_json(planned)
+        if html:
+            _write_page(as_page(at_home.settings.organisation, value, planned), html)
     if options().json:
-        answer(as_json(planned))
+        answer(value)
     else:
         from retentiond.cli.plan_words import tell
 
@@ -81,6 +88,14 @@ def _copy(plan: Path, out: str) -> None:
     except OSError as error:
         why = f"{error.strerror}; the plan itself was made and stands in plans/"
         raise UsageError("the plan cannot be written to --out", why=why, do="see `retentiond plans`") from error
+
+
+def _write_page(text: str, html: str) -> None:
+    try:
+        Path(html).write_text(text, "utf-8")
+    except OSError as error:
+        why = f"{error.strerror}; the plan itself was made and stands in plans/"
+        raise UsageError("the plan cannot be written to --html", why=why, do="see `retentiond plans`") from error
 
 
 def sets_json(planned: Planned) -> list[dict[str, Any]]:

@@ -130,9 +130,29 @@ def test_out_writes_a_private_copy_that_can_be_applied(busy):
     assert len(busy.left()) == 5
 
 
-def test_out_into_a_missing_folder_is_said_before_anything_is_planned(busy):
-    told = busy.told("plan", "--out", str(busy.folder / "no" / "out"), code=2)
-    assert "--out" in told.err
+def test_html_is_a_page_for_people_that_holds_counts_and_no_key(busy):
+    page = busy.folder / "plan.html"
+    busy.category("post", LETTERS, head="limits: {items: 3, share: 100%}")
+    text = busy.config.read_text().replace("till.db", "away.db")
+    busy.settings(text=re.sub("organisation: .*", "organisation: A <b>& B", text))
+    value = busy.json("plan", "--html", str(page), code=5)
+    text = page.read_text()
+    assert value["plan"] in text
+    refused, unseen = "10 items are due, 3 are allowed", "the database file is not there"
+    for told in ("10 items due", "post/letters", refused, "trade/sales", unseen, "A &lt;b&gt;&amp; B"):
+        assert told in text, told
+    busy.told("hold", "place", "H", "--reason", "r", "--mandate", "m", "--store", "desk")
+    busy.told("plan", "--html", str(page), code=5)
+    assert "hold H covers it" in page.read_text()
+    assert not [path for path in busy.left() if path in text], "no key"
+    assert "<script" not in text
+    assert "http" not in text, "nothing from elsewhere"
+
+
+@pytest.mark.parametrize("option", ["--out", "--html"])
+def test_a_file_into_a_missing_folder_is_said_before_anything_is_planned(busy, option):
+    told = busy.told("plan", option, str(busy.folder / "no" / "out"), code=2)
+    assert option in told.err
     assert busy.json("plans")["plans"] == []
 
 
