@@ -82,6 +82,8 @@ def extend(house: House, items: Sequence[Waiting], until: datetime, reason: str,
     """A person keeps these items until an instant, approved before or not; waits for a batch that may be in flight."""
     if until <= house.now:
         raise UsageError("--until is over already", why="a review puts off to a time to come", do="name a later day")
+    if not items:
+        return Extended(0, 0)
     entry = house.reviews.record(_subjects(house, items), until, reason, by, house.word)
     return Extended(*await_flight(house, entry))
 

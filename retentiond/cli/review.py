@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +12,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import agreed, answer, house, moment, options, say
 from retentiond.cli.front import common, row
-from retentiond.cli.render import day, minute, sentence, size, table
+from retentiond.cli.render import day, many, minute, sentence, size, table
 from retentiond.core.plan import written
 from retentiond.errors import UsageError
 
@@ -49,28 +49,29 @@ def list_waiting(categories: tuple[str, ...]) -> None:
         say("Nothing waits for review.")
 
 
+def _choosing(command: Callable[..., int]) -> Callable[..., int]:
+    """The words by which items are chosen: a store and keys, or a filter on all that waits in a category."""
+    for word in (
+        click.option(
+            "--before", metavar="DATE", help="Of all, only what started before; a bare date is its midnight (with --all)."
+        ),
+        click.option("--path", metavar="GLOB", help="Of all, only this path and what is below it (with --all)."),
+        click.option("--category", shell_complete=complete.categories, help="The category of --all."),
+        click.option("--all", "everything", is_flag=True, help="All that waits in the category (with --category)."),
+        click.argument("keys", metavar="[KEY...]", nargs=-1),
+        click.argument("store", required=False, shell_complete=complete.stores),
+    ):
+        command = word(command)
+    return command
+
+
 @review.command()
-@click.argument("store", required=False, shell_complete=complete.stores)
-@click.argument("keys", metavar="[KEY...]", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All that waits in the category (with --category).")
-@click.option("--category", shell_complete=complete.categories, help="The category of --all.")
-@click.option("--path", metavar="GLOB", help="Of all, only this path and what is below it (with --all).")
-@click.option("--before", metavar="DATE", help="Of all, only what started before; a bare date is its midnight (with --all).")
+@_choosing
 @click.option("--reason", required=True, help="Why they may go.")
 @click.option("--by", metavar="NAME", help="Who decides (as stated; default: the user).")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common
-def approve(
-    store: str | None,
-    keys: tuple[str, ...],
-    everything: bool,
-    category: str | None,
-    path: str | None,
-    before: str | None,
-    reason: str,
-    by: str | None,
-    yes: bool,
-) -> int:
+def approve(reason: str, by: str | None, yes: bool, **chosen: Any) -> int:
     """Let items go, each in the revision that is there now. The next plan deletes them.
 
     Either STORE and KEYs, or --all with --category.
@@ -80,15 +81,16 @@ def approve(
 
     who = _stated(reason, by)
     with house() as at_home:
-        found, strangers = _wanted(at_home, store, keys, category, everything=everything)
+        found, strangers = _wanted(at_home, **chosen)
         if strangers:
             return _refused(strangers)
-        found = _only(at_home, found, path, before, everything=everything)
         if found and not options().json:
             _show(found[:_SHOWN])
-            say(f"{len(found):,} items." if len(found) <= _SHOWN else f"{len(found):,} items; the first {_SHOWN} are shown.")
+            say(
+                f"{many(len(found), 'item')}." if len(found) <= _SHOWN else f"{len(found):,} items; the first {_SHOWN} are shown."
+            )
         if found:
-            agreed(f"Let these {len(found):,} items be deleted by the next plan?", yes=yes)
+            agreed(f"Let {many(len(found), 'item')} be deleted by the next plan?", yes=yes)
             let_go(at_home, found, reason, who)
             publish(at_home)
     if options().json:
@@ -99,16 +101,15 @@ def approve(
 
 
 @review.command()
-@click.argument("store", shell_complete=complete.stores)
-@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@_choosing
 @click.option("--until", metavar="DATE", required=True, help="Until when they stay; a bare date is its midnight.")
 @click.option("--reason", required=True, help="Why they stay.")
 @click.option("--by", metavar="NAME", help="Who decides (as stated; default: the user).")
 @common
-def extend(store: str, keys: tuple[str, ...], until: str, reason: str, by: str | None) -> int:
+def extend(until: str, reason: str, by: str | None, **chosen: Any) -> int:
     """Keep items until a date, then they wait for review again. It takes an approval back.
 
-    A batch that was in flight at that moment is waited for and said.
+    Either STORE and KEYs, or --all with --category. A batch that was in flight at that moment is waited for and said.
     """
     from retentiond.app.reviewing import extend as put_off
     from retentiond.app.trail import publish
@@ -119,7 +120,7 @@ def extend(store: str, keys: tuple[str, ...], until: str, reason: str, by: str |
             end = moment(until, at_home)
         except UsageError:
             raise UsageError("--until is no date", do="write 2027-01-31") from None
-        found, strangers = _wanted(at_home, store, keys, None, everything=False)
+        found, strangers = _wanted(at_home, **chosen)
         if strangers:
             return _refused(strangers)
         extended = put_off(at_home, found, end, reason, who)
@@ -129,7 +130,7 @@ def extend(store: str, keys: tuple[str, ...], until: str, reason: str, by: str |
         items = [as_json(one) for one in found]
         answer({"decision": "extend", "until": written(end), "items": items, "in_flight": flight})
     else:
-        say(f"Extended until {minute(end)} UTC: {len(found):,} items.")
+        say(f"Extended until {minute(end)} UTC: {many(len(found), 'item')}.")
         if extended.in_flight:
             sentence(
                 f"  in flight: {extended.in_flight} batch of {extended.went:,} items had begun before; see `retentiond runs`"
@@ -144,28 +145,35 @@ def _stated(reason: str, by: str | None) -> str:
 
 
 def _wanted(
-    at_home: House, store: str | None, keys: Sequence[str], category: str | None, *, everything: bool
+    at_home: House,
+    *,
+    store: str | None,
+    keys: Sequence[str],
+    everything: bool,
+    category: str | None,
+    path: str | None,
+    before: str | None,
 ) -> tuple[list[Waiting], list[str]]:
     """The items that are meant, and the keys of those that no review can decide about."""
     from retentiond.app.reviewing import chosen, waiting
 
+    if (path or before) and not everything:
+        raise UsageError("--path and --before choose among all that waits", do="write --all --category NAME beside them")
     if everything != (category is not None):
         raise UsageError("--all and --category go together", do="write --all --category NAME, or name a store and keys")
     if category is not None:
         if store is not None:
             raise UsageError("--all stands without a store and keys", do="write --all --category NAME, or name a store and keys")
-        return list(waiting(at_home, [category])), []
+        return _only(at_home, list(waiting(at_home, [category])), path, before), []
     if store is None or not keys:
         raise UsageError("no items are named", do="write STORE KEY, or --all --category NAME; see `retentiond review list`")
     return chosen(at_home, store, keys)
 
 
-def _only(at_home: House, found: list[Waiting], path: str | None, before: str | None, *, everything: bool) -> list[Waiting]:
+def _only(at_home: House, found: list[Waiting], path: str | None, before: str | None) -> list[Waiting]:
     """Those of the items that a filter lets through."""
     from retentiond.app.reviewing import below
 
-    if (path or before) and not everything:
-        raise UsageError("--path and --before choose among all that waits", do="write --all --category NAME beside them")
     end = moment(before, at_home) if before else None
     found = [one for one in found if end is None or (one.start is not None and one.start < end)]
     return below(found, path) if path else found

@@ -325,3 +325,15 @@ def test_a_filter_chooses_among_all_that_waits(desk):
     for wrong in (("--path", "a/../b"), ("--before", "soon")):
         desk.told(*chosen, *wrong, code=2)
     desk.told("review", "approve", "desk", names[1], "--path", "x", "--reason", "r", "--yes", code=2)
+
+
+def test_all_that_a_filter_chooses_is_put_off(desk):
+    names = sorted(w["key"] for w in desk.json("review", "list")["waiting"])
+    chosen = ("review", "extend", "--all", "--category", "post", "--reason", "asked", "--until", "2999-01-01")
+    assert desk.json(*chosen, "--before", "1999-01-01")["items"] == []
+    assert [item["key"] for item in desk.json(*chosen, "--path", names[0])["items"]] == names[:1]
+    assert waiting(desk) == names[1:]
+    assert len(desk.json(*chosen)["items"]) == len(names) - 1
+    assert waiting(desk) == []
+    for wrong in ((), ("--all",), ("desk", names[0], "--path", "x"), ("desk", names[0], "--all", "--category", "post")):
+        desk.told("review", "extend", "--reason", "r", "--until", "2999-01-01", *wrong, code=2)
