@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import rivals_of
 from retentiond.app.projecting import is_projected, projecting
@@ -91,12 +92,8 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
         if other.store != rule.store:
             what = f"the store {other.store} is the same place, where {name}/{other.name} may be about the same rows"
             warnings.append(f"{what}: what both select stays")
-    if rule.start.kind == "event" and (source := category.events[rule.start.name]).query:
-        try:
-            list(islice(house.answering(source.store).ask(source.query, []), 1))
-        except (StoreUnavailable, StoreDenied) as error:
-            error.word = source.name
-            raise
+    if rule.start.kind == "event":
+        Happenings(house).latest(category.name, rule.start.name, [], acting=False)
     if rule.by and isinstance(view, Expiring):
         view.expires(scope_of_steps(bench_for(category, rule, house.rulebook.zone, house.now, ()), rule.step_action))
     if is_projected(house, rule.store):

@@ -43,7 +43,7 @@ class Happenings:
                 found[subject] = max(at, found.get(subject, at))
         except (StoreDenied, StoreUnavailable) as error:
             what, why = f"the event {source.name} cannot be looked up", "; ".join(filter(None, (error.what, error.why)))
-            trouble = type(error)(what, why=why, do=error.do, word=source.name)
+            trouble = type(error)(what, why=why, do=error.do, word=source.query)
             trouble.event_store = source.store
             raise trouble from error
         return found

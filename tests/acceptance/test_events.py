@@ -107,6 +107,17 @@ def test_an_event_store_that_is_down_is_named_and_what_needs_no_event_goes_on(de
     desk.told("audit", "verify")
 
 
+def test_a_query_that_cannot_be_asked_is_pointed_at(desk):
+    post = desk.folder / "policies.d" / "support.yaml"
+    post.write_text(post.read_text().replace("SELECT id AS subject", "SELECT idd AS subject"))
+    (error,) = desk.json("check", code=5)["errors"]
+    assert "the event resolved cannot be looked up" in error["what"]
+    line = post.read_text().splitlines()[error["line"] - 1]
+    assert (error["file"], line[error["column"] - 1 :].startswith("SELECT idd")) == ("policies.d/support.yaml", True)
+    (planned,) = desk.json("plan", code=5)["errors"]
+    assert planned == error
+
+
 def test_an_event_that_cannot_be_asked_leaves_the_rows_beside_it_to_their_own_rules(desk):
     desk.category("trade", SALES)
     desk.sales(3)
