@@ -173,8 +173,9 @@ def test_what_the_schema_forbids_is_said_by_check_and_plan_and_nothing_is_touche
     before = rows(visits)
     for command in ("check", "plan"):
         told = visits.told(command, code=5)
-        assert "the column ip cannot be anonymised by truncate" in told.out + told.err
-        assert "unique" in told.out + told.err
+        said = " ".join((told.out + told.err).split())
+        assert "the column ip cannot be anonymised by truncate" in said
+        assert "unique" in said
     assert before == rows(visits)
 
 

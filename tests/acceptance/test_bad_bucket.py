@@ -2,12 +2,12 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from tests.acceptance.recordings import CATEGORY, NOW, Recordings, counts
+from tests.acceptance.recordings import CATEGORY, Recordings, counts
 from tests.servers.ceph import OTHER, OTHER_SECRET
 from tests.servers.twisted import Twisted, error
 
@@ -133,7 +133,7 @@ def test_a_server_that_is_too_busy_leaves_what_is_not_done_for_the_next_run(moto
 def test_a_server_whose_clock_is_off_is_not_judged_by(moto_server, tmp_path, monkeypatch, minutes):
     with Twisted(moto_server) as line:
         both = Both(tmp_path / "both", moto_server.bucket(), endpoint=line.endpoint)
-        told = format_datetime(NOW + timedelta(minutes=minutes), usegmt=False)
+        told = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=False)
         said = re.sub(r"[+-]\d{4}$", "GMT", told)
         monkeypatch.setattr(line.RequestHandlerClass, "date_time_string", lambda *_: said)
         plan = both.told("plan", code=5)

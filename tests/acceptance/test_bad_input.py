@@ -344,6 +344,7 @@ def test_overlapping_rules_are_an_error_and_so_is_everything_without_a_word(busy
         ('"id > 0"', '"idd > 0"'),
         ("table: sales,", "table: sales, children: [nope],"),
         ("action: delete", "action: {anonymise: {buyre: null}}"),
+        ("action: delete", "action: {anonymise: {id: null}}"),
         ("{customer: customer,", "{customer: buyre,"),
     ],
 )
@@ -351,7 +352,7 @@ def test_a_wrong_table_or_column_is_pointed_at_in_the_rule(busy, old, new):
     text = SALES
     assert text.count(old) == 1
     busy.category("trade", text.replace(old, new))
-    wrong = next(word for word in ("salse", "att", "idd > 0", "nope", "buyre") if word in new)
+    wrong = next(word for word in ("salse", "att", "idd > 0", "nope", "buyre", "id: null") if word in new)
     (error,) = busy.json("check", code=5)["errors"]
     line = (busy.folder / error["file"]).read_text().splitlines()[error["line"] - 1]
     assert (error["file"], line[error["column"] - 1 :].lstrip('"').startswith(wrong)) == ("policies.d/trade.yaml", True), error

@@ -257,7 +257,7 @@ def test_a_state_of_an_earlier_version_wants_one_command_that_writes(free):
         db.executescript("DROP TABLE counted; DROP TABLE lease; DROP TABLE request; DROP TABLE alembic_version")
         db.executescript(
             "DROP INDEX ix_batch_request; ALTER TABLE batch DROP COLUMN request; ALTER TABLE batch DROP COLUMN starts;"
-            "DROP TABLE inspected; DROP TABLE copied"
+            "DROP TABLE inspected; DROP TABLE copied; DROP TABLE legal_hold"
         )
         db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
     (error,) = free.json("status", code=5)["errors"]

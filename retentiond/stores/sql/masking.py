@@ -93,7 +93,7 @@ def _is_true(database: Database, clause: Clause) -> bool:
 
 
 def _refuse(name: str, strategy: Strategy, why: str, do: str) -> None:
-    raise StoreDenied(f"the column {name} cannot be anonymised by {_WORDS[type(strategy)]}", why=why, do=do)
+    raise StoreDenied(f"the column {name} cannot be anonymised by {_WORDS[type(strategy)]}", why=why, do=do, word=name)
 
 
 def _reasons(

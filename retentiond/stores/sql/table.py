@@ -86,7 +86,11 @@ def reflected(database: Database, selection: TableSelection) -> Table:
     """The selection's table; `StoreDenied` if its rows cannot be named or let go one by one."""
     with database.guard(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SQLAlchemy warns of what it cannot reflect; only what is asked for matters
-        return _reflected(database, selection)
+        try:
+            return _reflected(database, selection)
+        except StoreDenied as error:
+            error.word = error.word or selection.table
+            raise
 
 
 def leads_an_index(database: Database, table: str, column: str) -> bool:
