@@ -2,11 +2,15 @@
 
 import json
 import signal
+import subprocess
+import sys
+import time
 from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
 
+from retentiond.engine import failpoints
 from tests.acceptance.recordings import CONFIG, OLD, Recordings, counts
 
 
@@ -142,6 +146,36 @@ def test_what_a_crash_has_cut_short_the_next_run_finishes(company, at, arrow):
         company.told("apply", company.told("plan")["plan"])
     assert company.bearing() == []
     company.verified()
+
+
+def test_a_hold_that_is_placed_while_another_is_released_keeps_its_legal_hold(small):
+    """What is about to be taken off is still noted as ours: whoever places a hold meanwhile waits, and puts it on anew."""
+    small.place("H-1", small.held)
+    words = ("hold", "place", "H-2", "--reason", "r", "--mandate", "m", "--path", small.held)
+    placing = []
+
+    def holds():
+        return [hold["id"] for hold in small.told("hold", "list")["holds"]]
+
+    def meanwhile(arrow):
+        if arrow == "hold-begun" and not placing:
+            command = [sys.executable, "-m", "retentiond", *small.command(*words)]
+            placing.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+            deadline = time.monotonic() + 60
+            while holds() != ["H-1", "H-2"]:
+                assert time.monotonic() < deadline, "it is in force at once"
+            with pytest.raises(subprocess.TimeoutExpired):
+                placing[0].wait(timeout=2)
+
+    failpoints.watch(meanwhile)
+    try:
+        assert small.release("H-1")["removed"] == {"recordings": 1}
+    finally:
+        failpoints.watch(None)
+    assert placing[0].wait(timeout=60) == 0
+    assert small.bearing() == [small.held]
+    small.release("H-2")
+    assert small.bearing() == []
 
 
 def test_a_bucket_that_cannot_be_reached_is_said_and_tried_again(small):
