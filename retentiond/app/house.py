@@ -405,5 +405,6 @@ class House:
 
         for name in names:
             if name not in self.rulebook.categories:
-                raise UsageError(f"there is no category '{name}'", do=did_you_mean(name, self.rulebook.categories))
+                near, known = did_you_mean(name, self.rulebook.categories), ", ".join(self.rulebook.categories)
+                raise UsageError(f"there is no category '{name}'", do=near or f"the categories are: {known}")
         return [self.rulebook.categories[name] for name in (dict.fromkeys(names) if names else self.rulebook.categories)]

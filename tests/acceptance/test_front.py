@@ -109,6 +109,13 @@ def test_check_says_what_is_wrong_with_a_promise_and_still_exits_0(busy):
     assert "promise" in busy.told("check").out
 
 
+def test_a_category_that_there_is_not_is_said_with_those_that_there_are(busy):
+    (error,) = busy.json("plan", "nope", code=2)["errors"]
+    assert error["do"] == "the categories are: post, trade"
+    (error,) = busy.json("approve", "pst", code=2)["errors"]
+    assert error["do"] == "did you mean 'post'?"
+
+
 def test_check_offline_opens_no_store(busy):
     (busy.folder / "till.db").rename(busy.folder / "away.db")
     busy.told("check", "--offline")
