@@ -13,7 +13,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, happened, house, options, say
 from retentiond.cli.front import common
-from retentiond.cli.render import minute, sentence, table
+from retentiond.cli.render import many, minute, sentence, table
 from retentiond.core.plan import written
 from retentiond.core.registers import RecordedEvent
 
@@ -80,9 +80,8 @@ def take() -> None:
     if options().json:
         answer(asdict(taken))
         return
-    say(
-        f"Taken: {taken.files:,} files; {taken.recorded:,} events recorded, {taken.withdrawn:,} withdrawn, {taken.known:,} known."
-    )
+    files, recorded = many(taken.files, "file"), many(taken.recorded, "event")
+    say(f"Taken: {files}; {recorded} recorded, {taken.withdrawn:,} withdrawn, {taken.known:,} known.")
     for warning in taken.warnings:
         sentence(f"  warning: {warning}")
 
