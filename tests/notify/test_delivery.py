@@ -139,7 +139,7 @@ def test_two_at_once_do_not_both_tell(failed, web):
 
 def test_a_state_from_before_there_were_alarms_gets_them(failed, web):
     with closing(sqlite3.connect(failed.folder / "state/state.db")) as db, db:
-        later = ("lease", "counted", "request", "inspected", "copied", "alembic_version")
+        later = ("lease", "counted", "request", "inspected", "copied", "legal_hold", "alembic_version")
         for table in ("alarm", "alarm_address", "alarm_owed", "alarm_watched", *later):
             db.execute(f"DROP TABLE {table}")
         db.executescript(
