@@ -129,6 +129,33 @@ def test_a_server_that_is_too_busy_leaves_what_is_not_done_for_the_next_run(moto
         both.verified()
 
 
+ENDLESS = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
+
+
+def test_a_listing_that_never_ends_is_said_at_every_command_and_the_others_go_on(moto_server, tmp_path):
+    broken = []
+
+    def listing(asked):
+        return (200, ENDLESS) if broken and asked.operation == "GET list-type" else None
+
+    with Twisted(moto_server, listing) as line:
+        both = Both(tmp_path / "both", moto_server.bucket(), endpoint=line.endpoint)
+        before = both.bucket.keys()
+        whole = both.told("plan")["plan"]
+        broken.append(True)
+        plan = both.told("plan", code=5)
+        assert ["does not end" in told["what"] for told in plan["errors"]] == [True]
+        assert [(rule["category"], rule["due"]) for rule in plan["rules"]] == [("letters", 1)]
+        done = both.told("apply", whole, code=5)
+        assert any("does not end" in told["what"] for told in done["errors"])
+        assert (both.letters(), both.bucket.keys()) == ([], before), "the desk went on; nothing went that could not be compared"
+        both.verified()
+        broken.clear()
+        both.told("apply", whole)
+        assert not set(both.due) & set(both.bucket.keys())
+        both.verified()
+
+
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_a_server_whose_clock_is_off_is_not_judged_by(moto_server, tmp_path, monkeypatch, minutes):
     with Twisted(moto_server) as line:

@@ -7,6 +7,7 @@ import pytest
 
 from retentiond.testing.wire import DOWN, UP, Wire
 from tests.servers.sftp import recordings, world_on
+from tests.stores.rogue import Rogue, endless, running
 from tests.world import check_invariants, verified
 
 ANOTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0lOTyBzqJ2LtlVPzuvY4svpjL2eoj9jrKhJ4c3kp0V"
@@ -29,7 +30,7 @@ def declared(world, sshd, **others):
     """Declares the store otherwise."""
     file = world.folder / "retentiond.yaml"
     lines = file.read_text().splitlines(keepends=True)
-    new = f"  recordings: {recordings(sshd, world.root, **others)}\n"
+    new = f"  recordings: {recordings(sshd, others.pop('path', world.root), **others)}\n"
     file.write_text("".join(new if line.startswith("  recordings:") else line for line in lines))
 
 
@@ -77,6 +78,43 @@ def test_a_server_with_another_key_is_never_looked_at(world, sshd):
     before = world.files_left()
     assert world.here("apply", plan) in (4, 5)
     assert world.files_left() == before
+
+
+@pytest.mark.parametrize("who", ["another key", "another password", "nobody"])
+def test_a_server_that_does_not_let_us_in_leaves_the_others_to_go_on(world, sshd, tmp_path, who):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "stranger"], check=True)
+    (tmp_path / "password").write_text("wrong")
+    wrong = {
+        "another key": {"key": f"{{file: {tmp_path}/stranger}}"},
+        "another password": {"key": f"{{file: {tmp_path}/stranger}}", "password": f"{{file: {tmp_path}/password}}"},
+        "nobody": {"user": "nobody-here"},
+    }[who]
+    before, kept = world.files_left(), (world.folder / "retentiond.yaml").read_text()
+    declared(world, sshd, **wrong)
+    planned = world.run("plan", code=5)
+    (error,) = planned["errors"]
+    assert error["code"] == "store-denied"
+    assert "let us" in error["what"]
+    assert not [secret for secret in ("PRIVATE", "wrong", "127.0.0.1", "stranger") if secret in str(error)]
+    assert world.run("apply", planned["plan"])["counts"]["disposed"] == 20
+    assert world.files_left() == before
+    verified(world)
+    (world.folder / "retentiond.yaml").write_text(kept)
+    assert world.run("apply", world.run("plan")["plan"])["counts"]["disposed"] == 120
+    check_invariants(world, finished=True)
+
+
+def test_a_server_whose_listing_never_ends_leaves_the_others_to_go_on(world, sshd):
+    kept = (world.folder / "retentiond.yaml").read_text()
+    with running(Rogue(names=endless())) as rogue:
+        declared(world, sshd, **{name: rogue[name] for name in ("port", "user", "path")}, host_key=f'"{rogue["host_key"]}"')
+        planned = world.run("plan", code=5)
+        assert ["does not end" in error["what"] for error in planned["errors"]] == [True]
+        assert world.run("apply", planned["plan"])["counts"]["disposed"] == 20
+    verified(world)
+    (world.folder / "retentiond.yaml").write_text(kept)
+    assert world.run("apply", world.run("plan")["plan"])["counts"]["disposed"] == 120
+    check_invariants(world, finished=True)
 
 
 def test_a_file_that_was_changed_or_replaced_since_the_plan_is_left(world):

@@ -9,7 +9,7 @@ import pytest
 from retentiond.errors import StoreUnavailable
 from retentiond.testing.wire import DOWN, UP, Wire
 from tests.servers.twisted import Twisted, error
-from tests.stores.objects import act, dispose, look, shown
+from tests.stores.objects import act, dispose, look, scope, shown
 
 
 @pytest.fixture
@@ -182,6 +182,79 @@ def test_a_listing_that_goes_wrong_is_an_error_and_no_shorter_listing(bucket, mo
         pytest.raises(StoreUnavailable, match=why),
     ):
         shown(view)
+
+
+def versions(key, *several):
+    rows = "".join(
+        f"<Version><Key>{key}</Key><VersionId>{v}</VersionId><IsLatest>false</IsLatest>"
+        "<LastModified>2020-01-01T00:00:00.000Z</LastModified><ETag>e</ETag><Size>1</Size></Version>"
+        for v in several
+    )
+    return 200, f"<ListVersionsResult>{rows}<IsTruncated>true</IsTruncated></ListVersionsResult>".encode()
+
+
+def test_versions_of_a_key_that_go_round_in_circles_end_the_scan(moto_server):
+    bucket = moto_server.bucket("enabled")
+    turns = iter([("1", "2"), ("2", "3"), ("3", "1"), *[("1", "2", "3")] * 1000])
+
+    def listing(asked):
+        return versions("in/a", *next(turns)) if asked.operation == "GET versions" else None
+
+    with Twisted(moto_server, listing) as line, closing(look(bucket, endpoint=line.endpoint)) as view:
+        with pytest.raises(StoreUnavailable, match="does not end"):
+            shown(view)
+        assert len(line.heard("GET versions")) < 200
+
+
+def uploads(*several):
+    rows = "".join(
+        f"<Upload><Key>{key}</Key><UploadId>{upload}</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>"
+        for key, upload in several
+    )
+    end = "<IsTruncated>true</IsTruncated>"
+    return 200, f"<ListMultipartUploadsResult>{rows}{end}</ListMultipartUploadsResult>".encode()
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        lambda _: (),
+        lambda _: (("in/a", "1"),),
+        lambda n: (("in/a", str(n % 2)),),
+        lambda n: (("in/a", str(n % 3)), ("in/b", "1")),
+        lambda n: ((f"in/{n % 2}", str(n)),),
+    ],
+    ids=["nothing, and more to come", "the same again", "two in turn", "from the beginning", "back and forth"],
+)
+def test_a_listing_of_uploads_that_never_ends_is_an_error(bucket, moto_server, turns):
+    def listing(asked):
+        if asked.operation == "GET uploads":
+            return uploads(*turns(len(line.heard("GET uploads"))))
+        return (
+            (200, b"<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>") if "uploadId=" in asked.path else None
+        )
+
+    with Twisted(moto_server, listing) as line, closing(look(bucket, endpoint=line.endpoint)) as view:
+        with pytest.raises(StoreUnavailable, match="uploads does not end") as told:
+            shown(view, scope(uploads="incomplete"))
+        assert "nothing new" in told.value.why
+        assert len(line.heard("GET uploads")) < 10
+
+
+def test_parts_of_an_upload_that_never_end_are_an_error_and_no_smaller_upload(bucket, moto_server):
+    bucket.create_multipart_upload(Key="in/a")
+    part = b"<Part><PartNumber>1</PartNumber><Size>5</Size></Part><NextPartNumberMarker>1</NextPartNumberMarker>"
+
+    def listing(asked):
+        told = b"<ListPartsResult>" + part + b"<IsTruncated>true</IsTruncated></ListPartsResult>"
+        return (200, told) if "uploadId=" in asked.path else None
+
+    with (
+        Twisted(moto_server, listing) as line,
+        closing(look(bucket, endpoint=line.endpoint)) as view,
+        pytest.raises(StoreUnavailable, match="parts does not end"),
+    ):
+        shown(view, scope(uploads="incomplete"))
 
 
 def test_the_old_checksum_and_the_etag_are_sent_where_the_configuration_says_so(bucket, moto_server):

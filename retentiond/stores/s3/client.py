@@ -219,10 +219,17 @@ def _session(options: Options) -> Any:
     return session
 
 
+class _Models(Loader):
+    """Botocore's descriptions of services, as far as they are of S3; it would look into the folder of each of its hundreds."""
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        return ["s3"]
+
+
 @cache
 def _models() -> Loader:
     """Botocore's description of S3, read once for all handles: opening one costs a tenth then."""
-    return Loader()
+    return _Models()
 
 
 def _client(session: Any, options: Options, attempts: int) -> Any:

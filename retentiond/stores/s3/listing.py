@@ -110,6 +110,7 @@ class Listing:
     ) -> None:
         self._bucket, self._prefix, self._page, self._glance = bucket, prefix, page, glance
         self._after, self._version = after, ""
+        self._shown: set[str] = set()
         self._until = None if until is None else order(until)
         self._versions = bucket.versioning != "unversioned"
 
@@ -130,6 +131,9 @@ class Listing:
             if not listed.rows or empty > _MOST_EMPTY:
                 raise StoreUnavailable("the listing does not end", why="the server says there is more, and shows nothing new")
             last = next((row for row in listed.rows if listed.marker and row.version == listed.marker), listed.rows[-1])
+            if self._versions:
+                before = self._shown if last.raw == self._after else set()
+                self._shown = before | {row.version for row in listed.rows if row.raw == last.raw}
             self._after, self._version = last.raw, last.version
 
     def _is_over(self, last: bytes, until: bytes) -> bool:
@@ -151,11 +155,11 @@ class Listing:
         return rows_of(self._bucket.call("list_object_versions", **told)[BODY])
 
     def _new(self, rows: list[Row]) -> list[Row]:
-        """The rows, if they go on where the ones before ended; some servers show the last one again."""
+        """The rows, if they go on where the ones before ended, without those of the last key that were shown before."""
         if rows and self._after and order(rows[0].raw) < order(self._after):
             raise StoreUnavailable("the listing goes round in circles", why="the server shows keys again that it has shown")
-        if rows and self._after and self._version and (rows[0].raw, rows[0].version) == (self._after, self._version):
-            return rows[1:]
+        if self._shown and rows and rows[0].raw == self._after:
+            return [row for row in rows if row.raw != self._after or row.version not in self._shown]
         if rows and self._after and not self._versions and rows[0].raw == self._after:
             return rows[1:]
         return rows

@@ -26,20 +26,23 @@ class Uploads:
         self._bucket = bucket
 
     def pages(self, prefix: str) -> Iterator[list[Row]]:
-        """All below a prefix, an answer at a time, without their sizes."""
+        """All below a prefix, an answer at a time, without their sizes. What is shown again is left out."""
         after: dict[str, Any] = {}
+        last, shown = "", set[str]()
         while True:
             told = {"Prefix": wire(prefix)} if prefix else {}
             answer = self._bucket.call("list_multipart_uploads", EncodingType="url", **told, **after)
             encoded = answer.get("EncodingType") == "url"
-            rows = [_row(upload, encoded) for upload in answer.get("Uploads", ())]
+            found = [_row(upload, encoded) for upload in answer.get("Uploads", ())]
+            rows = [row for row in found if row.raw != last or row.version not in shown]
             yield rows
             if not answer.get("IsTruncated"):
                 return
-            following = {"KeyMarker": wire(rows[-1].raw), "UploadIdMarker": rows[-1].version} if rows else after
-            if following == after or (after and order(rows[0].raw) < order(_text(after["KeyMarker"]))):
+            if not rows or order(rows[0].raw) < order(last):
                 raise StoreUnavailable("the listing of uploads does not end", why="the server shows nothing new")
-            after = following
+            shown = (shown if rows[-1].raw == last else set()) | {row.version for row in rows if row.raw == rows[-1].raw}
+            last = rows[-1].raw
+            after = {"KeyMarker": wire(last), "UploadIdMarker": rows[-1].version}
 
     def at(self, raws: Iterable[str]) -> Found:
         """Those that were meant for each of these keys."""
@@ -61,8 +64,10 @@ class Uploads:
                 answer = self._bucket.call("list_parts", Key=wire(row.raw), UploadId=row.version, **told)
                 total += sum(part["Size"] for part in answer.get("Parts", ()))
                 following = int(answer.get("NextPartNumberMarker") or 0)
-                if not answer.get("IsTruncated") or following <= marker:
+                if not answer.get("IsTruncated"):
                     return total
+                if following <= marker:
+                    raise StoreUnavailable("the listing of an upload's parts does not end", why="the server shows nothing new")
                 marker = following
 
         return [row._replace(size=n) for row, n in zip(rows, self._bucket.all(size, rows), strict=True)]
@@ -72,7 +77,3 @@ def _row(upload: dict[str, Any], encoded: bool) -> Row:
     key = upload["Key"]
     raw = unquote_to_bytes(key.replace("+", " ")).decode("utf-8", "surrogateescape") if encoded else key
     return Row(raw, upload["UploadId"], "", upload["Initiated"].astimezone(UTC), 0, latest=True, marker=False)
-
-
-def _text(sent: str | bytes) -> str:
-    return sent if isinstance(sent, str) else sent.decode("utf-8", "surrogateescape")

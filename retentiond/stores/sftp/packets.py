@@ -28,8 +28,8 @@ FOR_READING, FOR_WRITING_ANEW = 0x01, 0x02 | 0x01 | 0x08 | 0x20
 
 _SIZE, _OWNER, _MODE, _TIMES, _MORE = 0x1, 0x2, 0x4, 0x8, 0x80000000
 _USUAL = _SIZE | _OWNER | _MODE | _TIMES
-_ALL = Struct(">QIIIII")
-"""What most servers say of a file: size, owner and group, mode, times of access and modification."""
+_ALL = Struct(">IQIIIII")
+"""What most servers say of a file: which of these they say, size, owner and group, mode, times of access and modification."""
 _HEAD, _INT, _LONG, _AT, _TWO = Struct(">IBI"), Struct(">I"), Struct(">Q"), Struct(">QI"), Struct(">II")
 _LINKS = re.compile(rb"-[-rwxsStT]{9}[.+@]? +([0-9]+) ")
 
@@ -221,14 +221,18 @@ def names_of(answer: Answer) -> list[tuple[str, Attributes]]:
         raise Refused(status_of(answer))
     if answer.kind != NAME:
         raise Garbled
-    body, found = answer.body, []
-    at = 4
-    for _ in range(count_of(answer)):
-        name, at = _cut(body, at)
-        long, at = _cut(body, at)
-        match = _LINKS.match(long)
-        attributes, at = _attributes(body, at, int(match[1]) if match else None)
-        found.append((name.decode("utf-8", "surrogateescape"), attributes))
+    body, at, found = answer.body, 4, []
+    length, links = _INT.unpack_from, _LINKS.match
+    try:
+        for _ in range(count_of(answer)):
+            end = at + 4 + length(body, at)[0]
+            after = end + 4 + length(body, end)[0]
+            match = links(body, end + 4, after)
+            attributes, following = _attributes(body, after, int(match[1]) if match else None)
+            found.append((body[at + 4 : end].decode("utf-8", "surrogateescape"), attributes))
+            at = following
+    except struct.error:
+        raise Garbled from None
     return found
 
 
@@ -283,10 +287,11 @@ def _cut(body: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _attributes(body: bytes, at: int, links: int | None = None) -> tuple[Attributes, int]:
+    if len(body) >= at + _ALL.size:
+        flags, size, _, _, mode, _, modified = _ALL.unpack_from(body, at)
+        if flags == _USUAL:
+            return Attributes(mode, size, modified, links), at + _ALL.size
     flags, at = _int(body, at), at + 4
-    if flags == _USUAL and len(body) >= at + _ALL.size:
-        size, _, _, mode, _, modified = _ALL.unpack_from(body, at)
-        return Attributes(mode, size, modified, links), at + _ALL.size
     size = mode = modified = None
     try:
         if flags & _SIZE:
