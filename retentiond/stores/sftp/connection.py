@@ -33,12 +33,29 @@ _LOST = "the connection to the server was lost"
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it would print its own account of what we raise
 
 
+class _Plug(socket.socket):
+    """A socket that says at once what it has received, as long as it is prompt.
+
+    OpenSSH opens its first channel in two small packets, the second of which waits (RFC 896) until the first one is
+    acknowledged, which Linux puts off for 40 ms where nothing is sent meanwhile (RFC 1122).
+    """
+
+    is_prompt = hasattr(socket, "TCP_QUICKACK")
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        piece = super().recv(size, flags)
+        if self.is_prompt:
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return piece
+
+
 class Connection:
     """A connection to the server of a store."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._transport: paramiko.Transport | None = None
+        self._plug: _Plug | None = None
 
     def session(self) -> Session:
         """A new channel. `StoreUnavailable` where the server cannot be reached, `StoreDenied` where it does not let us in."""
@@ -57,6 +74,8 @@ class Connection:
                 if not transport.is_active():
                     raise
                 raise StoreDenied("the server offers no SFTP", do="it needs a `Subsystem sftp`") from error
+            if self._plug is not None:
+                self._plug.is_prompt = False
             channel.settimeout(self._options.timeout)
             return Session(_Line(channel, self._options.timeout))
 
@@ -70,7 +89,8 @@ class Connection:
         options = self._options
         pinned = options.pinned or keys_of(options.known_hosts, options.host, options.port)
         key, password = _private_key(options), _revealed(options.password)
-        transport = paramiko.Transport(self._plugged())
+        self._plug = self._plugged()
+        transport = paramiko.Transport(self._plug)
         for limit in ("banner_timeout", "handshake_timeout", "auth_timeout", "channel_timeout"):
             setattr(transport, limit, 2 * options.timeout)  # whether it takes too long is judged here alone, in one way
         accepted = dict.fromkeys(name for one in pinned for name in KEY_TYPES[one.type])
@@ -85,16 +105,17 @@ class Connection:
             raise
         return transport
 
-    def _plugged(self) -> socket.socket:
+    def _plugged(self) -> _Plug:
         host, timeout = self._options.host, self._options.timeout
         try:
-            plug = socket.create_connection((host, self._options.port), timeout)
+            plug = _Plug(fileno=socket.create_connection((host, self._options.port), timeout).detach())
         except socket.gaierror as error:
             raise StoreUnavailable("the host of the store has no address", do="correct `host`, or look at the DNS") from error
         except TimeoutError as error:
             raise StoreUnavailable("the server does not answer", why="no connection came about in time", do=_LOOK) from error
         except OSError as error:
             raise StoreUnavailable("the server cannot be reached", why=error.strerror or "", do=_LOOK) from error
+        plug.settimeout(timeout)
         plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout * 1000))
