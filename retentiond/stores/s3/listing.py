@@ -50,9 +50,9 @@ class Row(NamedTuple):
     @property
     def revision(self) -> str:
         """The version id; where an upload can take its place, the ETag and the second of the upload."""
-        if not self.overwritable:
-            return self.version
-        return f"{'marker' if self.marker else self.etag}@{int(self.modified.timestamp())}"
+        if self.version in ("", NULL):
+            return f"{'marker' if self.marker else self.etag}@{int(self.modified.timestamp())}"
+        return self.version
 
 
 class Listed(NamedTuple):

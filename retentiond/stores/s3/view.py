@@ -31,6 +31,8 @@ from retentiond.stores.s3.wanted import Match, Wanted
 LANES = 4
 """So many handles side by side: more wait for one another in the server, which then needs a fifth longer for each deletion."""
 HIDES = "it is a delete marker, and hides versions that are there still"
+_APART = ("metadata", "tag")
+"""Starts that a marker has none of, and hides."""
 _COMPARED = "the server compares while it deletes: conditional deletes were declared in the configuration"
 _LOOKED = "objects without a version id are compared just before they are deleted, not while: `conditional_deletes` is not on"
 
@@ -211,6 +213,9 @@ class S3View:
     ) -> Page:
         """Entries as a page. Where `keys` were asked for, each has its place; else what bears other tags is left out."""
         details = self._details(wanted, entries)
+        if details is None and keys is None and wanted.is_plain:
+            return _plain(wanted, [e for e in entries if e is not None], unseen)
+        details = details or [NONE] * len(entries)
         if keys is None and wanted.selection.tags:
             both = [(e, d) for e, d in zip(entries, details, strict=True) if d.doubt or wanted.is_tagged(d.tags)]
             entries, details = [e for e, _ in both], [d for _, d in both]
@@ -233,11 +238,11 @@ class S3View:
             unseen=unseen,
         )
 
-    def _details(self, wanted: Wanted, entries: Sequence[Entry | None]) -> list[Detail]:
-        """What the listing does not tell, of those for whom it matters."""
+    def _details(self, wanted: Wanted, entries: Sequence[Entry | None]) -> list[Detail] | None:
+        """What the listing does not tell, of those for whom it matters; None where it tells all that is asked."""
         tags, heads = wanted.needs_tags, wanted.needs_metadata
         if wanted.selection.uploads or not (tags or heads or self._bucket.locks):
-            return [NONE] * len(entries)
+            return None
 
         def look(entry: Entry | None) -> Detail:
             if entry is None or entry.row.marker:
@@ -246,6 +251,19 @@ class S3View:
             return detail_of(self._bucket, entry.row, head=head, tags=tags) if head or tags else NONE
 
         return self._bucket.all(look, entries)
+
+
+def _plain(wanted: Wanted, entries: Sequence[Entry], unseen: int) -> Page:
+    """A page of selected entries of which a listing tells all, which is most of what is ever shown."""
+    rows = [e.row for e in entries]
+    return Page(
+        keys=[key_of(row.raw) for row in rows],
+        revisions=[row.revision for row in rows],
+        starts=[_start(wanted, e, NONE) for e in entries],
+        sizes=[row.size for row in rows],
+        doubts={i: HIDES for i, e in enumerate(entries) if e.hides} if wanted.scope.start.kind in _APART else NOTHING,
+        unseen=unseen,
+    )
 
 
 def _entries(wanted: Wanted, rows: Iterable[Row], *, every: bool = False) -> Iterator[Entry]:
@@ -337,7 +355,7 @@ def _locks(entries: Sequence[Entry | None], found: dict[int, datetime]) -> dict[
 
 def _doubts(wanted: Wanted, entries: Sequence[Entry | None], details: Sequence[Detail]) -> dict[int, str]:
     found: dict[int, str] = {}
-    apart = wanted.scope.start.kind in ("metadata", "tag")
+    apart = wanted.scope.start.kind in _APART
     for i, (entry, detail) in enumerate(zip(entries, details, strict=True)):
         if entry is None:
             continue

@@ -47,6 +47,7 @@ class Wanted:
         self.needs_tags = start.kind == "tag" or bool(self.selection.tags)
         self.needs_metadata = start.kind == "metadata"
         self.by_time = start.kind in ("created", "modified")
+        self.is_plain = not (scope.fields or scope.predicates or self.selection.tags or self.selection.uploads)
 
     @property
     def captures(self) -> bool:
