@@ -26,7 +26,7 @@ from retentiond.core.item import Page
 from retentiond.engine.ports import Scope, Shardable, Store, View
 from retentiond.errors import StoreDenied, StoreUnavailable
 
-AHEAD = 4
+AHEAD = 6
 """So many pages a lane may have read before they are asked for."""
 TURN_S = 0.0005
 """So long a thread may go on while another one waits for the interpreter."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from retentiond.core.item import key_of
 from retentiond.stores.sql import SqlType
+from retentiond.stores.sql.pace import MOST
 from retentiond.testing.contract import LONG_AGO
 from tests.stores.tables import UNUSUAL, scope
 
@@ -68,6 +69,19 @@ class Served:
         key = key_of(f"{table}/{part}")
         self.names[key] = number
         return key
+
+    def crowd(self):
+        """As many rows as a table has that is worth being split."""
+        count, series = MOST + 1, "seq_1_to_{}" if self.database.kind == "mariadb" else "generate_series(1, {}) AS s (seq)"
+        name = "CONCAT('crowd-', seq)" if self.database.kind == "mariadb" else "'crowd-' || seq"
+        self.database.sql(
+            f"INSERT INTO {self.doubled} (name, number, at, kind)"
+            f" SELECT {name}, 1000000 + 7 * seq, %s, 'in' FROM {series.format(count)}", values=[f"{LONG_AGO:%Y-%m-%d %H:%M:%S}"],
+        )  # fmt: skip
+        for n in range(1, count + 1):
+            number, text = 1_000_000 + 7 * n, f"crowd-{n}"
+            self.names[f"{self.table}/" + {"number": str(number), "pair": f"{number},{text}"}[self.by]] = number
+        return list(self.names)[-count:]
 
     def make_outside(self):
         return self.make("elsewhere", kind="out")

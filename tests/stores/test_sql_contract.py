@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from retentiond.testing.contract import StoreContract
-from retentiond.testing.sharding import LanesContract
+from retentiond.testing.sharding import LanesContract, ShardableContract
 from tests.stores.served import Served
 from tests.stores.tables import NAMED_KEY, NUMBER_KEY, PAIR_KEY, TEXT_KEY, Database
 
@@ -28,5 +28,11 @@ class TestTables(StoreContract):
 
 class TestServedTables(StoreContract, LanesContract):
     @pytest.fixture(params=["number", "name", "pair"])
+    def place(self, request, served):
+        return Served(served, request.param)
+
+
+class TestRangesOfServedTables(ShardableContract):
+    @pytest.fixture(params=["number", "pair"])
     def place(self, request, served):
         return Served(served, request.param)

@@ -24,8 +24,11 @@ _PARENT = "retentiond parent"
 class Statements:
     """A table's statements for one condition (None: all its rows)."""
 
-    def __init__(self, table: Table, where: str | None, spelling: Spelling, reads: Sequence[str]) -> None:
-        self.table, self.where, self.spelling, self.reads = table, where, spelling, reads
+    def __init__(
+        self, table: Table, where: str | None, spelling: Spelling, reads: Sequence[str], ends: Sequence[tuple[str, int]] = ()
+    ) -> None:
+        """`ends`: only rows of which the first column of the key compares so with a number are walked."""
+        self.table, self.where, self.spelling, self.reads, self._ends = table, where, spelling, reads, ends
         self._source = table.source
         self._name = table.label
         self._key = [self._key_part(column) for column in table.key]
@@ -41,6 +44,11 @@ class Statements:
     def within(self, source: str) -> Statements:
         """The same for a part of the table, by what stands for it in a FROM; its columns go by the table's name."""
         return Statements(replace(self.table, source=source), self.where, self.spelling, self.reads)
+
+    def between(self, low: int | None, high: int | None) -> Statements:
+        """The same for the rows whose key begins with a number from `low` on and below `high`, as far as rows are walked."""
+        ends = [(sign, number) for sign, number in ((">=", low), ("<", high)) if number is not None]
+        return Statements(self.table, self.where, self.spelling, self.reads, ends)
 
     def column(self, name: str) -> str:
         """A column of the table, beyond doubt."""
@@ -155,6 +163,7 @@ class Statements:
 
     def _walk(self, after: Parts | None, last: Parts | None) -> list[Clause]:
         clauses = [Clause(f"{column} IS NOT NULL") for column in self._nullable] or [Clause("1 = 1")]
+        clauses += [self.spelling.beyond(self._key[:1], sign, (number,)) for sign, number in self._ends]
         if after is not None:
             clauses.append(self.spelling.beyond(self._key, ">", after))
         if last is not None:

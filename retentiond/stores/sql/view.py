@@ -29,6 +29,7 @@ from retentiond.stores.sql.kin import Families
 from retentiond.stores.sql.layout import laid_out
 from retentiond.stores.sql.masking import certainly_done
 from retentiond.stores.sql.pace import MOST
+from retentiond.stores.sql.ranges import Range, ranges
 from retentiond.stores.sql.reading import Found, Layout, answer_of, page_of
 from retentiond.stores.sql.spelling import Clause, Column
 from retentiond.stores.sql.table import index_statement, leads_an_index
@@ -65,8 +66,14 @@ class SqlView:
     def close(self) -> None:
         self.database.close()
 
+    def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
+        return [replace(scope, part=str(each)) for each in ranges(self.database, self.layout(scope), wanted)] or [scope]
+
     def scan(self, scope: Scope) -> Iterator[Page]:
         layout = self.layout(scope)
+        if scope.part:
+            part = Range.read(scope.part)
+            layout = replace(layout, statements=layout.statements.between(part.low, part.high))
         before = 0
         for stretch in (self._without_key, self._in_key_order):
             for found in stretch(layout, scope):
