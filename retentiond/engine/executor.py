@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -92,7 +93,7 @@ class Executor:
         self._rule: tuple[str, str, str] | None = None
         self._acting: list[Work] = []
         self._acted: deque[Turned] = deque()
-        self._halted = False
+        self._halted, self._aside = False, ThreadPoolExecutor(1, "references")
         self.stopped: str | None = None
         self.down: dict[str, RetentiondError] = {}
 
@@ -102,7 +103,8 @@ class Executor:
         Whatever is raised here comes when no lane is at work any more.
         """
         try:
-            yield from self._carry_out(works)
+            with self._aside:
+                yield from self._carry_out(works)
             yield from self._drain()
         except BaseException:
             self._halted = True
@@ -112,7 +114,7 @@ class Executor:
                 crew.close()
 
     def _carry_out(self, works: Iterable[Work | Mass]) -> Iterator[Result]:
-        for work in works:
+        for work, references in self._ahead(works):
             if isinstance(work, Mass):
                 yield from self._at_once(work)
                 if self.stopped:
@@ -125,7 +127,21 @@ class Executor:
             if self.stopped:
                 return
             if not self._is_left_alone(work):
-                yield from self._begin(work)
+                yield from self._begin(work, references.result())
+
+    def _ahead(self, works: Iterable[Work | Mass]) -> Iterator[tuple[Work | Mass, Future[bytes]]]:
+        """Each work with its references, which are made while the one before it waits for the disk or for a lane."""
+        before: tuple[Work | Mass, Future[bytes]] | None = None
+        for work in works:
+            if before is not None:
+                yield before
+            if isinstance(work, Mass):  # what follows depends on what becomes of it
+                before = None
+                yield work, Future()
+            else:
+                before = work, self._aside.submit(self._journal.references, work.bench.category, work.batch)
+        if before is not None:
+            yield before
 
     def _wait_for_others(self, name: str) -> Iterator[Result]:
         """Lets those who follow a store catch up while no intent is open, so that holds are placed and a stop is heard."""
@@ -218,13 +234,13 @@ class Executor:
         keys = set(work.batch.keys)
         return all(keys.isdisjoint(other.batch.keys) for other in self._acting)
 
-    def _begin(self, work: Work) -> Iterator[Result]:
+    def _begin(self, work: Work, references: bytes) -> Iterator[Result]:
         """Commits the intent of a batch, together with the outcome of one that has been acted on, and lets it be acted on."""
         before = self._acted[0] if self._acted else None
         try:
             store = self._open_store(work.batch.store)
             self._crew.widen(1)
-            intent, batch = self._intend(work, store, before)
+            intent, batch = self._intend(work, references, store, before)
         except (StoreUnavailable, StoreDenied) as error:
             if error.event_store and work.event:
                 self._unheard.add(work.event)
@@ -274,7 +290,7 @@ class Executor:
             else:
                 yield from self._take()
 
-    def _intend(self, work: Work, store: Store, before: Turned | None) -> tuple[Intent, Batch]:
+    def _intend(self, work: Work, references: bytes, store: Store, before: Turned | None) -> tuple[Intent, Batch]:
         """Commits the outcome of the batch before and the intent of this one, in one turn."""
         bench, batch = work.bench, work.batch
         closing = before.closing if before is not None else None
@@ -291,7 +307,7 @@ class Executor:
             current = with_events(page, bench, self._events, acting=True) if page is not None and work.event else page
             try:
                 admit = partial(self._admit, work, stays, current, seen)
-                intent = self._journal.turn(closing, (bench.category, bench.rule.name, batch), admit)
+                intent = self._journal.turn(closing, (bench.category, bench.rule.name, batch, references), admit)
             except FactsNeeded:
                 page = sighted(store, batch)
             except Stale:

@@ -466,12 +466,16 @@ class Closing:
 class Journal(Protocol):
     """Where intents and outcomes are committed, each with its evidence in one transaction."""
 
+    def references(self, category: str, batch: Batch) -> bytes:
+        """What names the items of a batch in the evidence. It changes nothing, and may be asked for in any thread."""
+        ...
+
     def turn(
-        self, closing: Closing | None, opening: tuple[str, str, Batch] | None, admit: Callable[[Registers], Admission]
+        self, closing: Closing | None, opening: tuple[str, str, Batch, bytes] | None, admit: Callable[[Registers], Admission]
     ) -> Intent | None:
         """Commits the outcome of one batch and the intent of the next, together.
 
-        `opening` is (category, rule, batch). `admit` is called inside the transaction with the
+        `opening` is (category, rule, batch, references). `admit` is called inside the transaction with the
         registers as they are at that moment; whatever it raises undoes the transaction. When
         this returns, the intent will survive a power cut.
         """

@@ -61,8 +61,11 @@ class RunJournal:
         self._references, self._registers = references, registers
         self._offset = 0
 
+    def references(self, category: str, batch: Batch) -> bytes:
+        return self._references(category, batch.store).each(batch.keys)
+
     def turn(
-        self, closing: Closing | None, opening: tuple[str, str, Batch] | None, admit: Callable[[Registers], Admission]
+        self, closing: Closing | None, opening: tuple[str, str, Batch, bytes] | None, admit: Callable[[Registers], Admission]
     ) -> Intent | None:
         offset = self._offset
         try:
@@ -116,12 +119,11 @@ class RunJournal:
         return index
 
     def _open(
-        self, change: Transaction, category: str, rule: str, batch: Batch, admit: Callable[[Registers], Admission]
+        self, change: Transaction, category: str, rule: str, batch: Batch, refs: bytes, admit: Callable[[Registers], Admission]
     ) -> Intent:
         registers = self._registers(change)
         admission = admit(registers)
         references = self._references(category, batch.store)
-        refs = references.each(batch.keys)
         names = {"run": self.run, "plan": self.plan, "category": category, "rule": rule, "store": batch.store}
         index = -1
         if admission.admitted:

@@ -37,34 +37,70 @@ class Reading(Connection):
 
 class _Rows(MySQLResult):
     def _read_rowdata_packet(self) -> None:
-        result: Any = self  # the types that the driver is described by leave out what is its own
-        connection: Any = self.connection
-        converters: Converters = result.converters
-        read, rows = connection._read_bytes, list[tuple[Any, ...]]()
-        while True:
-            data = b""
-            size = MAX_PACKET_LEN
-            while size == MAX_PACKET_LEN:  # a row may have several packets, the last of which is shorter
-                head = read(4)
-                size = head[0] | head[1] << 8 | head[2] << 16
-                if head[3] != connection._next_seq_id:
-                    connection._force_close()
-                    raise OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
-                connection._next_seq_id = head[3] + 1 & 0xFF
-                data = data + read(size) if data else read(size)
-            if data[0] == _ERROR:
-                MysqlPacket(data, connection.encoding).raise_for_error()
-            if data[0] == _END and len(data) < _SHORT_END:
-                result._check_packet_is_eof(MysqlPacket(data, connection.encoding))
-                break
-            rows.append(_row(data, converters))
+        connection: Any = self.connection  # the types that the driver is described by leave out what is its own
+        try:
+            rows = self._taken(connection)
+        except (OSError, IndexError):  # there is no fourth byte, or fewer than were told
+            connection._force_close()
+            raise OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query") from None
         self.connection = None
         self.affected_rows, self.rows = len(rows), tuple(rows)
+
+    def _taken(self, connection: Any) -> list[tuple[Any, ...]]:
+        """All rows, as far as nothing goes wrong; a call for each byte string and each row is what there is to save."""
+        result: Any = self
+        converters: Converters = result.converters
+        texts = all(encoding is not None for encoding, _ in converters)
+        rows, read, number = list[tuple[Any, ...]](), connection._rfile.read, connection._next_seq_id
+        while True:
+            head = read(4)
+            size = head[0] | head[1] << 8 | head[2] << 16
+            data = read(size)
+            if head[3] != number or len(data) != size:
+                raise IndexError
+            number = number + 1 & 0xFF
+            if size == MAX_PACKET_LEN:
+                rest, number = _rest(read, number)
+                data += rest
+            elif data[0] == _ERROR:
+                connection._next_seq_id = number
+                MysqlPacket(data, connection.encoding).raise_for_error()
+            elif data[0] == _END and size < _SHORT_END:
+                connection._next_seq_id = number
+                result._check_packet_is_eof(MysqlPacket(data, connection.encoding))
+                return rows
+            rows.append(_plain_row(data, converters) if texts and data.isascii() else _row(data, converters))
+
+
+def _rest(read: Callable[[int], bytes], number: int) -> tuple[bytes, int]:
+    """What else a row has whose first packet is full, and the number of the packet after it. One that is not full ends it."""
+    parts, size = list[bytes](), MAX_PACKET_LEN
+    while size == MAX_PACKET_LEN:
+        head = read(4)
+        size = head[0] | head[1] << 8 | head[2] << 16
+        parts.append(read(size))
+        if head[3] != number or len(parts[-1]) != size:
+            raise IndexError
+        number = number + 1 & 0xFF
+    return b"".join(parts), number
+
+
+def _plain_row(data: bytes, converters: Converters) -> tuple[Any, ...]:
+    """The values of a row of nothing but ASCII, lengths and all: each is short, and none is missing."""
+    row: list[Any] = []
+    at, text = 0, data.decode("ascii")
+    for _, converter in converters:
+        end = at + 1 + data[at]
+        value = text[at + 1 : end]
+        at = end
+        row.append(value if converter is None else converter(value))
+    return tuple(row)
 
 
 def _row(data: bytes, converters: Converters) -> tuple[Any, ...]:
     """The values of one row: each has its length before it, or a mark that there is none."""
-    row, at = list[Any](), 0
+    row: list[Any] = []
+    at = 0
     for encoding, converter in converters:
         size = data[at]
         at += 1
