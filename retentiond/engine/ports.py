@@ -39,7 +39,6 @@ PAGE = 1000
 PIECE = 2**20
 """The most bytes that an item's content travels in at a time."""
 
-
 Stop = Callable[[], str | None]
 """Asked between batches, and while others are waited for, from any thread: None to go on, or the reason to stop."""
 
@@ -165,18 +164,15 @@ class View(Protocol):
 
     def scan(self, scope: Scope) -> Iterator[Page]:
         """Every item of the scope, once, in pages of at most `PAGE` items; an item counts as seen or unseen."""
-        ...
 
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         """These items as they are now, position by position; revision None where one is absent.
 
         An item that is there but that the scope does not select has the doubt `OUTSIDE`.
         """
-        ...
 
     def warnings(self, scope: Scope) -> Sequence[str]:
         """What `check` should tell an operator about this scope, in sentences without data."""
-        ...
 
     def close(self) -> None: ...
 
@@ -186,7 +182,6 @@ class Store(View, Protocol):
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         """Lets go of the batch's items that are still as they were; yields facts as they become facts."""
-        ...
 
 
 @runtime_checkable
@@ -195,7 +190,6 @@ class Restoring(Protocol):
 
     def put_back(self, scope: Scope, keys: Sequence[str]) -> None:
         """Gives half-disposed items their names back. Destroys nothing, overwrites nothing."""
-        ...
 
 
 @runtime_checkable
@@ -207,7 +201,6 @@ class Reflecting(Protocol):
 
         What is `taken` when an answer is asked for stands elsewhere and is left out.
         """
-        ...
 
 
 @runtime_checkable
@@ -219,7 +212,6 @@ class Versioned(Protocol):
 
         Where the key can hold one item only, which changes in place, what is there now is shown.
         """
-        ...
 
 
 def sighted(view: View, batch: Batch) -> Page:
@@ -243,15 +235,12 @@ class Paced(Protocol):
 
     def heed(self, stop: Stop) -> None:
         """Whom to ask while it waits: a reason to stop ends the wait, and what is left of the batch in hand stays unsettled."""
-        ...
 
     def is_behind(self) -> bool:
         """Whether the next batch would have to wait."""
-        ...
 
     def catch_up(self) -> None:
         """Waits until nobody is behind, or there is a reason to stop. `StoreUnavailable` where waiting does not help."""
-        ...
 
 
 class Likeness(NamedTuple):
@@ -275,7 +264,6 @@ class Partitioned(Protocol):
 
     def stretches(self, scope: Scope, most: int) -> Sequence[Stretch]:
         """Which items lie together so, as they are now, in the order of a scan; none that has more than `most`."""
-        ...
 
     def let_go_whole(
         self, scope: Scope, stretch: Stretch, likeness: Likeness, predicates: Sequence[Predicate], agree: Callable[[], None]
@@ -287,7 +275,6 @@ class Partitioned(Protocol):
         before it cannot be undone; whatever that raises undoes everything and comes through. `StoreDenied` after it says
         that nothing went, `StoreUnavailable` that it is not known.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,11 +296,9 @@ class Readable(Protocol):
         `ItemChanged` where it is not there in this revision, before the first piece or after the last: whoever has
         had all pieces has had this revision and nothing else.
         """
-        ...
 
     def edges(self, scope: Scope, key: str, revision: str, head: int, tail: int) -> tuple[bytes, bytes]:
         """The first and the last so many bytes of the item (fewer where it is short); errors as with `read`."""
-        ...
 
 
 @runtime_checkable
@@ -322,11 +307,9 @@ class Tabular(Protocol):
 
     def definition(self, scope: Scope) -> Mapping[str, Any]:
         """The table: its name, its columns with their declared types, and those of its key."""
-        ...
 
     def rows(self, scope: Scope, keys: Sequence[str], revisions: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
         """Each row, whole and in this revision, as one moment saw it; None where it is not there in it."""
-        ...
 
 
 @runtime_checkable
@@ -344,7 +327,6 @@ class Writable(Protocol):
         leaves is never shown by `scan`, and is taken away by the next `take` of the same key.
         `Occupied` where something lies there already. Whatever `pieces` raises comes through.
         """
-        ...
 
 
 @runtime_checkable
@@ -353,7 +335,6 @@ class Shardable(Protocol):
 
     def shards(self, scope: Scope, wanted: int) -> Sequence[Scope]:
         """The scope in about so many parts of like size, each with its `part`; the scope itself where it cannot be split."""
-        ...
 
 
 @runtime_checkable
@@ -362,7 +343,6 @@ class Evaluating(Protocol):
 
     def unaskable(self, scope: Scope) -> Mapping[str, str]:
         """The predicates of a scope that cannot be evaluated, by hold, each with why in fixed words: they hold every item."""
-        ...
 
 
 @runtime_checkable
@@ -371,7 +351,6 @@ class Granted(Protocol):
 
     def lacking(self, scope: Scope, action: Action) -> Sequence[str]:
         """What the account would have to be granted for an action on a scope, as statements of the store's own."""
-        ...
 
 
 @runtime_checkable
@@ -380,7 +359,6 @@ class Answering(Protocol):
 
     def ask(self, query: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Rows (subject as text, at as the store holds it) of the query for these subjects."""
-        ...
 
 
 @runtime_checkable
@@ -389,7 +367,6 @@ class Identifying(Protocol):
 
     def identify(self, query: str, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """(kind, value) of every column and row that the query gives for the known identifiers (`:kind`)."""
-        ...
 
 
 @runtime_checkable
@@ -398,7 +375,6 @@ class Proving(Protocol):
 
     def prove(self) -> Sequence[str]:
         """Writes a scratch object, takes it away again, and says in sentences what was seen."""
-        ...
 
 
 class StoreType(Protocol):
@@ -408,15 +384,12 @@ class StoreType(Protocol):
 
     def problems(self, options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """What is wrong with a store's options: (option, what)."""
-        ...
 
     def look(self, options: Mapping[str, Any]) -> View:
         """Opens for looking, without the means to change anything."""
-        ...
 
     def act(self, options: Mapping[str, Any]) -> Store:
         """Opens for disposal."""
-        ...
 
 
 OUTSIDE = "it is outside the rule's selection"
@@ -468,22 +441,18 @@ class Journal(Protocol):
 
     def references(self, category: str, batch: Batch) -> bytes:
         """What names the items of a batch in the evidence. It changes nothing, and may be asked for in any thread."""
-        ...
 
     def turn(
         self, closing: Closing | None, opening: tuple[str, str, Batch, bytes] | None, admit: Callable[[Registers], Admission]
     ) -> Intent | None:
-        """Commits the outcome of one batch and the intent of the next, together.
+        """Commits the outcome of one batch and the intent of the next, together; when this returns, they survive a power cut.
 
-        `opening` is (category, rule, batch, references). `admit` is called inside the transaction with the
-        registers as they are at that moment; whatever it raises undoes the transaction. When
-        this returns, the intent will survive a power cut.
+        `opening` is (category, rule, batch, references). `admit` is called inside the transaction with the registers
+        as they are at that moment; whatever it raises undoes the transaction.
         """
-        ...
 
     def gather(self, category: str, rule: str) -> AbstractContextManager[Gathered]:
         """For the intents of one act on more items than a batch has; nothing is committed until its `commit`."""
-        ...
 
 
 class Gathered(Protocol):
@@ -493,7 +462,6 @@ class Gathered(Protocol):
 
     def commit(self, agree: Callable[[Registers], None]) -> Sequence[int]:
         """Commits the intents; their indices, in order. `agree` is called inside the transaction, and undoes it by raising."""
-        ...
 
 
 class Events(Protocol):
@@ -501,4 +469,3 @@ class Events(Protocol):
 
     def latest(self, category: str, event: str, subjects: Sequence[str | None], *, acting: bool) -> list[datetime | None]:
         """For each subject the newest event that is not withdrawn; None where there is none."""
-        ...
