@@ -27,10 +27,12 @@ OBJECTS, DAYS = int(os.environ.get("OBJECTS", "50000")), 25
 OLD, NEW = date(2020, 1, 1), date.today()  # noqa: TID251 the ages of the objects
 BUCKET = "recordings"
 REST = """
-Client, gateway and store share the processors of one machine, and the gateway needs most of them. Deleting is its work, and
-takes it as long for everybody. What we do beside it: two starts of Python; everything is listed and judged before
-anything goes, while s5cmd lists no more than the folders that it is told to delete, and deletes meanwhile; and for each thousand
-objects that go there is a listing just before, to compare, and a short one after, to see that they are gone.
+Client, gateway and store share the processors of one machine, and the gateway and its store need most of them. Deleting is
+their work: 25 requests of a thousand objects for everybody. Ours ask for mention of errors only, which spares the gateway a
+sixth of its work; what it is silent about is looked at. Beside that there are a start of Python (two for plan and apply);
+everything is listed and judged before anything goes, while s5cmd lists no more than the folders that it is told to delete, and
+deletes meanwhile; and for each thousand objects a listing just before, to compare, a short one after, for what was not
+mentioned, and one more once the outcome is written. A listing costs this server 7 ms of processor time, however short it is.
 """
 S5CMD = os.environ.get("S5CMD") or shutil.which("s5cmd")
 
