@@ -367,19 +367,20 @@ class _Works:
             sets = self._sets.get(category)
             if bench.rule.by and request is None:
                 expect(self._house, bench)
-            for run in self._cut(contiguous(list(steps)), bench.rule.store):
+            for run in self._cut(contiguous(list(steps)), bench.rule):
                 made = work(bench, run, self._looks.get((category, rule)) if request is None else None, key)
                 if self._bypass and bench.rule.bypass_governance:
                     made = replace(made, batch=replace(made.batch, bypass=True))
                 yield made if sets is None else replace(made, sets=sets, numbers=[s.set for s in run])
 
-    def _cut(self, runs: Iterator[Sequence[Step]], store: str) -> Iterator[Sequence[Step]]:
-        """The runs, none longer than a batch of the store unless it is one family."""
+    def _cut(self, runs: Iterator[Sequence[Step]], rule: Rule) -> Iterator[Sequence[Step]]:
+        """The runs, none longer than a batch of the store unless it is one family; what is archived is held whole meanwhile."""
+        store = rule.store
         if store not in self._sizes:
             self._sizes[store] = PAGE
             with suppress(StoreUnavailable, StoreDenied):  # its first batch will tell
                 self._sizes[store] = self._house.store(store).traits.batch
-        size = self._sizes[store]
+        size = PAGE if rule.action.kind == "archive" else self._sizes[store]
         for run in runs:
             yield from whole_families(list(run[low : low + size]) for low in range(0, len(run), size))
 
