@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from threading import get_ident
+from threading import Event, get_ident
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ import sqlalchemy as sa
 from retentiond.errors import StateUnavailable
 from retentiond.ledger import schema
 
-_WAIT_S = 30.0
+_WAIT_S, _MOMENT_S = 30.0, 0.01
 _GLANCE_S = 2.0
 """Only the recovery after a crash makes a reader wait, and a scrape is asked for again."""
 
@@ -115,7 +116,15 @@ class Sqlite(Database):
 
 
 def _make_durable(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:  # SQLite itself does not wait here for one who opens or closes just now
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            Event().wait(_MOMENT_S)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA wal_autocheckpoint=16000")

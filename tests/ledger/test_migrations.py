@@ -211,3 +211,17 @@ def test_alembic_is_loaded_only_where_there_is_something_to_migrate(tmp_path):
     drop = later + "DROP TABLE alembic_version; UPDATE meta SET value = '1' WHERE key = 'schema';"
     old(shop.folder / "state" / "state.db", drop)
     assert [loads(), loads()] == ["True", "False"]
+
+
+def test_who_comes_while_another_goes_waits(tmp_path):
+    """The last to close a state takes its log in, and SQLite itself does not wait for that moment's end."""
+    with ThreadPoolExecutor(3) as pool:
+        for n in range(40):
+            at, together = Sqlite(tmp_path / f"{n}.db"), Barrier(3)
+
+            def come(_, at=at, together=together):
+                together.wait()
+                with opened(at) as ledger:
+                    return ledger.size()
+
+            assert list(pool.map(come, range(3))) == [0, 0, 0]
