@@ -25,7 +25,7 @@ from retentiond.core.copied import Origin, Written, together
 from retentiond.core.item import Page
 from retentiond.core.naming import NamingError
 from retentiond.core.outcome import Outcome, Settled
-from retentiond.core.policy import Action, Archive
+from retentiond.core.policy import Action, Archive, PathSelection
 from retentiond.engine.failpoints import reach
 from retentiond.engine.ports import OUTSIDE, Batch, Store, Tabular, sighted
 from retentiond.errors import ItemChanged, NotSealed, StoreDenied, StoreUnavailable
@@ -172,11 +172,15 @@ class _Chunk:
         original, batch = unit.original, self._batch
         count, people = len(unit.positions), self._people(unit.positions)
         written, deposit = self._vault.write(
-            self._register, self._origin, unit.item, name, original.pieces, items=count, people=people
+            self._register, self._origin, unit.item, name, original.pieces, items=count, people=people, source=self._source()
         )
         keys, revisions = [batch.keys[i] for i in unit.positions], [batch.revisions[i] for i in unit.positions]
         start = self.page.starts[unit.positions[0]]
         return unit, written, Line(keys, revisions, start, original.size, original.sha256, deposit)
+
+    def _source(self) -> Store | None:
+        """The store of the items, where a copy could appear in it: one that has paths."""
+        return self._store if isinstance(self._batch.scope.selection, PathSelection) else None
 
     def _people(self, positions: Iterable[int]) -> list[list[tuple[str, str]]]:
         return [people_of(self._batch.scope, self.page, i) for i in positions]

@@ -18,6 +18,7 @@ from retentiond.archive.writing import SourceTrouble, Vault
 from retentiond.core.copied import Origin, Written
 from retentiond.core.item import Page, key_of, raw_of
 from retentiond.core.naming import placed
+from retentiond.core.policy import PathSelection
 from retentiond.engine.ports import Scope, Store
 from retentiond.errors import ItemChanged, NotSealed, StoreUnavailable
 
@@ -89,7 +90,8 @@ class Copying:
         recipients = self._vault.recipients
         name = key_of(raw_of(original.key) + (SUFFIX if recipients else ""))
         item = (original.key, original.revision)
-        return self._vault.write(self._register, self._origin, item, name, original.pieces, people=people)[0]
+        source = self._store if isinstance(self._scope.selection, PathSelection) else None
+        return self._vault.write(self._register, self._origin, item, name, original.pieces, people=people, source=source)[0]
 
     def _compare(self, original: Original, people: People) -> Written | None:
         """What others have copied under the same name, if it is the same; None where it is not there, or another thing."""

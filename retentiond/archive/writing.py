@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from retentiond.archive.apart import Apart
 from retentiond.archive.reading import EVERYTHING, Reading, digest_of, reading
 from retentiond.archive.register import People, Register
 from retentiond.archive.sealing import Sealing
 from retentiond.core.copied import Origin, Written
 from retentiond.core.naming import numbered, placed
-from retentiond.engine.ports import Deposit, Readable, Store, Writable
+from retentiond.engine.ports import Deposit, Readable, Store, View, Writable
 from retentiond.errors import Occupied, StoreDenied, StoreTrouble, StoreUnavailable
 
 _NAMES = 100
@@ -56,6 +57,7 @@ class Vault:
         self.store, self.recipients, self._pulse = taking(store), recipients, pulse
         self.read: Reading = read or reading(store)
         self._sealing = sealing(recipients) if recipients else None
+        self._sources: dict[str, Apart] = {}
 
     def write(
         self,
@@ -67,19 +69,23 @@ class Vault:
         *,
         items: int = 1,
         people: People = (),
+        source: View | None = None,
     ) -> tuple[Written, Deposit]:
         """Writes a copy of (key, revision) under a key, or another name where that is taken; the register hears of it first.
 
         `ItemChanged` where the original is not what it was; `SourceTrouble` where its store fails; any other error is the
-        destination's, or the encryption's. In all cases nothing lies there that did not lie there before.
+        destination's, or the encryption's. In all cases nothing lies there that did not lie there before. `StoreDenied` where
+        a copy appears in the `source` as well: the two stores are one place under two names.
         """
+        apart = self._apart(source)
         for n in range(1, _NAMES):
             name = placed(self.store.home, numbered(key, n))
             number = register.begin(origin, item, name, len(self.recipients), items, people)
             try:
-                deposit = self._take(name, pieces)
+                with apart.looked_at(name):
+                    deposit = self._take(name, pieces)
             except Occupied:
-                same = self._same(name, pieces)
+                same = None if apart.may_be_itself(name) else self._same(name, pieces)
                 if same is None:
                     register.drop(number)
                     continue
@@ -89,6 +95,11 @@ class Vault:
                 raise
             return Written(number, self._revision(name), deposit.sha256, deposit.size), deposit
         raise StoreDenied("no name is free for a copy", do="give the archive a path that tells its items apart", key=key)
+
+    def _apart(self, source: View | None) -> Apart:
+        if source is None:
+            return Apart(self.store, None)
+        return self._sources.setdefault(source.place, Apart(self.store, source))
 
     def _take(self, name: str, pieces: Pieces) -> Deposit:
         plain = self._heard(_from_source(pieces()))

@@ -138,14 +138,25 @@ def _destination(shape: Reading[ArchiveShape] | Reading[CopyShape] | Reading[Cop
         here.found.append(where.problem(f"the store {quoted(name)} is where the category may not be", why, do))
 
 
+_PLACES = {"s3": (("bucket", "endpoint"), "prefix"), "sftp": (("host", "port"), "path")}
+"""What names the server side of a place, whoever comes there, and what is below it."""
+
+
 def _same(one: Declared, other: Declared) -> bool:
     """Whether two stores are one place, or one lies in the other, as far as their options tell."""
     if one is other:
         return True
     if one.local_path and other.local_path:
         return inside(one.local_path, other.local_path) or inside(other.local_path, one.local_path)
-    alike = one.definition is not None and other.definition is not None and one.type == other.type
-    return alike and one.definition.options == other.definition.options  # type: ignore[union-attr]  # both are there if alike
+    if one.definition is None or other.definition is None or one.type != other.type:
+        return False
+    mine, others = one.definition.options, other.definition.options
+    if one.type not in _PLACES:
+        return mine == others
+    names, below = _PLACES[one.type]
+    roots = [f"{str(options.get(below) or '').rstrip('/')}/".lstrip("/") for options in (mine, others)]
+    nested = roots[0].startswith(roots[1]) or roots[1].startswith(roots[0])
+    return nested and all(str(mine.get(name) or "") == str(others.get(name) or "") for name in names)
 
 
 def _path(part: Part, template: str, here: Here) -> None:

@@ -149,6 +149,15 @@ def test_an_archive_in_the_same_place_is_refused(desk, register, sealing):
     assert 3 == len(desk.records)
 
 
+def test_a_place_under_two_names_is_refused_and_nothing_is_left_in_it(desk, register, sealing):
+    """As a bucket that is reached by two names of its server."""
+    other = MemoryPlace("the same by another name")
+    other.records = desk.records
+    assert {("failed", "not-archived")} == {*dispose(desk, other.act(), register, sealing).values()}
+    assert {f"letters/{n}" for n in range(3)} == {*desk.records}
+    assert [] == register.all()
+
+
 def test_a_process_that_encrypts_no_more_lets_nothing_go(desk, vault, register):
     with closing(Sealing(["age1nobody"])) as broken:
         assert {(Outcome.FAILED.value, "not-encrypted")} == {*dispose(desk, vault.act(), register, broken).values()}

@@ -26,6 +26,10 @@ CHECK = """\
 """
 
 
+SECRET = {"secret_key": {"file": "secret_key"}}
+ARCHIVED = "action: {{archive: {{to: away, encrypt: [{recipient}]}}}}"
+
+
 @pytest.fixture
 def shop(tmp_path):
     return Shop(tmp_path / "shop")
@@ -79,6 +83,26 @@ def test_a_copy_that_others_put_in_its_place_is_seen_in_a_bucket(shop, s3_server
     assert {"copy-damaged": 1, "copy-missing": 1} == plan["violations"][0]["breaches"]
     assert 0 == sum(rule["due"] for rule in plan["rules"])
     assert "copy damaged" in shop.told("explain", "desk", days[2]).out
+
+
+@pytest.mark.parametrize(
+    "word", ["action: {{archive: {{to: away}}}}", "copy: {{to: away}}\n    action: delete"], ids=["archive", "copy"]
+)
+def test_a_bucket_by_another_name_of_its_server_is_the_same_place(shop, s3_server, word):
+    """Nothing goes, and the copy that has shown it is taken away again."""
+    bucket = s3_server.bucket("enabled")
+    for n in range(3):
+        bucket.put(f"letters/{n}", b"a letter")
+    with line_to(bucket) as wire:
+        away(shop, bucket, endpoint=f"http://{wire.host}:{wire.port}")
+        text = shop.config.read_text()
+        mine = json.dumps({"type": "s3", "location": "GB", **bucket.options, "access_key": {"file": "access_key"}} | SECRET)
+        shop.settings(text=text.replace("\naudit:", f"\n  same: {mine}\naudit:", 1).replace("\n\n  same", "\n  same"))
+        rule = RULES.partition("  nights:")[0].replace("desk", "same").replace(ARCHIVED, word)
+        shop.category("post", rule.replace("3 months", "immediately").format())
+        done = shop.json("apply", shop.plan(), code=None)
+    assert (0, 0) == (done["counts"]["disposed"], done["copies"]["verified"])
+    assert [f"letters/{n}" for n in range(3)] == [key for key, _, _ in bucket.everything()]
 
 
 # --- lines that are lost

@@ -3,7 +3,7 @@
 import pytest
 
 from retentiond.core.policy import Archive, Copies, Copying, Requirement
-from tests.config.conftest import CATEGORY
+from tests.config.conftest import CATEGORY, PaperType
 
 C, S = "policies.d/support.yaml", "retentiond.yaml"
 GOOD = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
@@ -84,6 +84,40 @@ def test_mistakes_in_an_archive(company, words, told):
 def test_a_place_that_lies_in_the_store_is_the_same_place(company):
     inside = "  inside:  {type: files, path: srv/uploads/archive, location: GB}\n"
     assert ["0:28: the store 'inside' is the same place"] == mistakes(company, archive("to: inside"), inside)
+
+
+def test_a_place_that_a_link_leads_to_is_the_same_place(company):
+    (company.folder / "srv" / "uploads").mkdir(parents=True, exist_ok=True)
+    (company.folder / "other").symlink_to(company.folder / "srv")
+    linked = "  linked:  {type: files, path: other/uploads/archive, location: GB}\n"
+    assert ["0:28: the store 'linked' is the same place"] == mistakes(company, archive("to: linked"), linked)
+
+
+SERVED = {
+    "s3": PaperType("s3", frozenset({"bucket", "prefix", "endpoint", "region", "profile"}), "bucket"),
+    "sftp": PaperType("sftp", frozenset({"host", "port", "path", "user"}), "host"),
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("type: s3, bucket: calls", "type: s3, bucket: calls, prefix: old/", True),
+        ("type: s3, bucket: calls, prefix: old/calls/", "type: s3, bucket: calls, prefix: old", True),
+        ("type: s3, bucket: calls, profile: jo", "type: s3, bucket: calls, profile: al", True),
+        ("type: s3, bucket: calls, prefix: a", "type: s3, bucket: calls, prefix: ab", False),
+        ("type: s3, bucket: calls", "type: s3, bucket: calls-2", False),
+        ("type: s3, bucket: calls, endpoint: https://here", "type: s3, bucket: calls, endpoint: https://there", False),
+        ("type: sftp, host: h, path: /srv, user: jo", "type: sftp, host: h, path: /srv/old, user: al", True),
+        ("type: sftp, host: h, path: /srv", "type: sftp, host: h, path: /srv-old", False),
+        ("type: sftp, host: h, path: /srv", "type: sftp, host: h2, path: /srv", False),
+    ],
+)
+def test_one_place_on_a_server_is_the_same_whoever_comes_there(company, one, other, same):
+    company.types = {**company.types, **SERVED}
+    company.edit(S, "type: files, path: srv/uploads, location: IE", f"{one}, location: IE")
+    told = mistakes(company, archive("to: far"), f"  far: {{{other}, location: GB}}\n")
+    assert told == (["0:28: the store 'far' is the same place"] if same else [])
 
 
 @pytest.mark.parametrize(
