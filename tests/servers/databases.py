@@ -14,6 +14,8 @@ import pytest
 from tests.servers.private import serving
 
 _NUMBERS = count(1)
+_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION"
+"""What MariaDB is used to, if nobody changes it."""
 CUT_OFF = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE application_name = 'retentiond' AND datname = current_database()"
@@ -77,6 +79,7 @@ def connected(kind, server, name):
         database=name,
         autocommit=True,
         charset="utf8mb4",
+        init_command=f"SET time_zone = 'SYSTEM', sql_mode = '{_MODE}'",  # some test may be changing what everybody is used to
     )
 
 
