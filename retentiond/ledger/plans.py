@@ -13,12 +13,12 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import sqlalchemy as sa
 
@@ -31,6 +31,7 @@ from retentiond.ledger import schema
 from retentiond.ledger.clock import micros
 from retentiond.ledger.ledger import Ledger, Transaction
 
+_Read = TypeVar("_Read", Step, StepLine)
 _BUFFER = 1 << 20
 _KEPT_FOR = 30 * 86_400 * 1_000_000
 _LEFT_FOR = 86_400 * 1_000_000
@@ -152,19 +153,16 @@ class PlanFile:
 
     def blocks(self, size: int, first: int = 1) -> Iterator[list[Step]]:
         """The steps from number `first` on in their order, at most `size` together."""
-        for block in self._text(size, first):
-            try:
-                yield steps(block)
-            except SealBroken as error:
-                raise _altered() from error
+        yield from self._together(steps, size, first)
 
     def sets(self) -> Iterator[tuple[int, Step]]:
         """Each step of a set of items, with where its line begins."""
         place = self._start
-        for block in self._text(1, 1):
-            if b'"set":' in block:
-                yield from ((place, step) for step in steps(block))
-            place += len(block)
+        for _, text in self._text(1):
+            for line in text.splitlines(keepends=True):
+                if b'"set":' in line:
+                    yield from ((place, step) for step in steps(line))
+                place += len(line)
 
     def at(self, places: Iterable[int]) -> Iterator[Step]:
         """The steps whose lines begin at these places."""
@@ -175,11 +173,7 @@ class PlanFile:
 
     def full(self, size: int) -> Iterator[list[StepLine]]:
         """The steps with everything they say."""
-        for block in self._text(size, 1):
-            try:
-                yield step_lines(block)
-            except SealBroken as error:
-                raise _altered() from error
+        yield from self._together(step_lines, size, 1)
 
     def stays(self) -> Iterator[bytes]:
         """The lines about items that stay, as they were written."""
@@ -187,19 +181,40 @@ class PlanFile:
             file.seek(self._start)
             yield from islice(file, self.header.total, None)
 
-    def _text(self, size: int, first: int) -> Iterator[bytes]:
-        """The lines from number `first` on. Where some of those that were read begin is remembered, to begin there again."""
+    def _together(self, read: Callable[[bytes], list[_Read]], size: int, first: int) -> Iterator[list[_Read]]:
+        """The steps from number `first` on as `read` gives them, `size` together as long as there are so many."""
+        waiting: list[_Read] = []
+        for number, text in self._text(first):
+            try:
+                waiting += read(text)[max(0, first - number) :]
+            except SealBroken as error:
+                raise _altered() from error
+            whole = len(waiting) // size * size
+            yield from (waiting[low : low + size] for low in range(0, whole, size))
+            waiting = waiting[whole:]
+        if waiting:
+            yield waiting
+
+    def _text(self, first: int) -> Iterator[tuple[int, bytes]]:
+        """Whole lines, many at a time, each time with the number of the first; before `first` come some at most.
+
+        Where some of those that were read begin is remembered, to begin there again.
+        """
         number, place = next(mark for mark in reversed(self._marks) if mark[0] <= first)
-        with open(self.path, "rb", buffering=_BUFFER) as file:
+        rest = b""
+        with open(self.path, "rb", buffering=0) as file:
             file.seek(place)
-            place += sum(map(len, islice(file, first - number)))
-            number = first
-            while number <= self.header.total and (block := list(islice(file, min(size, self.header.total + 1 - number)))):
-                text = b"".join(block)
-                number, place = number + len(block), place + len(text)
+            while number <= self.header.total and (block := file.read(_BUFFER)):
+                text = rest + block
+                end = text.rfind(b"\n") + 1
+                text, rest = text[:end], text[end:]
+                count, left = text.count(b"\n"), self.header.total + 1 - number
+                if count > left:
+                    text = b"\n".join([*text.split(b"\n", left)[:left], b""])
                 if number >= self._marks[-1][0] + _BETWEEN_MARKS:
                     self._marks.append((number, place))
-                yield text
+                yield number, text
+                number, place = number + min(count, left), place + len(text)
 
 
 class PlanRegister:
