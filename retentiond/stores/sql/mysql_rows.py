@@ -6,6 +6,7 @@ https://mariadb.com/kb/en/result-set-packets/
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,15 @@ _SHORT_END = 9
 
 class Reading(Connection):
     """The driver's connection, whose answers are read by `_Rows`."""
+
+    def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
+        """Where no certificate is asked for, those that would be trusted are not read: that takes longer than to connect."""
+        if sslp:
+            asked: ssl.SSLContext = super()._create_ssl_ctx(sslp)  # type: ignore[misc]  # the types leave out what is its own
+            return asked
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
 
     def _read_query_result(self, unbuffered: bool = False) -> int | None:
         assert not unbuffered, "no cursor of ours leaves rows with the server"
