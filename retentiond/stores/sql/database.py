@@ -100,7 +100,7 @@ class Database(Protocol):
 
     @property
     def lanes(self) -> int:
-        """How many connections side by side let rows go faster. Reading by several is no faster."""
+        """By how many connections side by side rows are read, and let go, faster."""
         ...
 
     @property

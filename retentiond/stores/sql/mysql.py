@@ -40,6 +40,8 @@ _DECODED: dict[Any, Any] = {
     **dict.fromkeys((FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG), int),
 }
 """Whole numbers become numbers; all else comes as the text, or the bytes, that the server gives."""
+_PAGE = 2**24
+"""A page that is one text may have so many bytes."""
 _MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
 _LOST = ("the connection to the database was lost", "what it was doing may or may not have happened", "try again later")
 
@@ -84,6 +86,7 @@ class Mysql(MysqlSchema):
                 f"sql_mode = '{_MODE}'",
                 "time_zone = '+00:00'",
                 f"innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}",
+                f"group_concat_max_len = {_PAGE}",
                 "foreign_key_checks = 1, unique_checks = 1, sql_safe_updates = 0",
                 f"max_statement_time = {statement}" if self.is_mariadb else f"max_execution_time = {round(statement * 1000)}",
                 "in_predicate_conversion_threshold = 0" if self.is_mariadb else "explicit_defaults_for_timestamp = 1",

@@ -132,8 +132,8 @@ class Found:
         """Adds the rows of a cursor, at most so many and no more bytes than are held at once (None: all)."""
         number, total = _FIRST, 0
         if layout.digested:
-            self._take_digested(cursor, layout, most)
-            return self
+            with closing(cursor):
+                return self.take_digested(cursor.fetchall(), layout, most)
         with closing(cursor):
             while got := cursor.fetchmany(number if most is None else min(number, most - len(self.rows))):
                 packed = _packed(got, layout.width)
@@ -148,16 +148,17 @@ class Found:
                     break
         return self
 
-    def _take_digested(self, cursor: Rows, layout: Layout, most: int | None) -> None:
-        with closing(cursor):
-            got, at = cursor.fetchall(), layout.width - 2
-        digests, version_at = [row[at] for row in got], layout.version_at
+    def take_digested(self, got: Sequence[Sequence[Any]], layout: Layout, most: int | None = None) -> Found:
+        """Adds rows that have their digest and their size in them."""
+        at, version_at = layout.width - 2, layout.version_at
+        digests = [row[at] for row in got]
         if version_at is not None:
             digests = [d if row[version_at] is None else str(row[version_at]) for d, row in zip(digests, got, strict=True)]
         self.revisions += digests
         self.sizes += [row[at + 1] for row in got]
         self.rows += got
         self.full = most is not None and len(self.rows) >= most
+        return self
 
     def held(self) -> dict[int, str]:
         """Which rows a hold covers, each with one such hold."""

@@ -83,6 +83,8 @@ class Spelling(ABC):
     """What makes a query lock its rows."""
     digests = False
     """Whether the database makes the digests of rows itself."""
+    packs = False
+    """Whether rows are taken faster as one text."""
 
     def quoted(self, name: str) -> str:
         """A name as an identifier, whatever characters it has."""
@@ -128,6 +130,13 @@ class Spelling(ABC):
 
     def sum_of_half(self, digest: str, half: int) -> str:
         """The sum over rows of 64 bits of their digests, modulo 2^64: of the first 16 hex digits, or of the next."""
+        raise NotImplementedError
+
+    def packed(self, page: Clause, width: int, start_at: int | None) -> Clause:
+        """How many rows a page's statement gives, and all their values, `width` each, with a comma between any two.
+
+        None of them has a comma in it; the one at `start_at` may be NULL and is then empty, the others never are.
+        """
         raise NotImplementedError
 
     def planned(

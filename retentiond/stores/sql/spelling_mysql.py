@@ -10,12 +10,16 @@ from typing import Any
 
 from retentiond.core.anonymise import Constant, Null, Strategy
 from retentiond.core.policy import Start
-from retentiond.stores.sql.keys import Parts
+from retentiond.stores.sql.keys import Part, Parts
 from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spelling, days, done_shape, units
 from retentiond.stores.sql.spelling_postgres import CERTAIN
 
 _NEW = "retentiond new"
-_PLAIN = re.compile(r"[0-9a-f]{32,64}").fullmatch
+_PLAIN = re.compile(r"[0-9a-f]+").fullmatch
+_HEX = 40
+"""So many hex digits has a digest."""
+_FEW = 32
+"""In so many spans of keys digests are found by their place."""
 
 
 class MysqlSpelling(Spelling):
@@ -24,6 +28,7 @@ class MysqlSpelling(Spelling):
     mark = "%s"
     locks = " FOR UPDATE"
     digests = True
+    packs = True
 
     def quoted(self, name: str) -> str:
         return "`" + name.replace("`", "``").replace("%", "%%") + "`"
@@ -68,10 +73,22 @@ class MysqlSpelling(Spelling):
     def sum_of_half(self, digest: str, half: int) -> str:
         return f"COALESCE(SUM(CAST(CONV(SUBSTR({digest}, {1 + 16 * half}, 16), 16, 10) AS UNSIGNED)), 0)"
 
+    def packed(self, page: Clause, width: int, start_at: int | None) -> Clause:
+        names = [f"c{n}" for n in range(width)]
+        values = ", ".join(f"IFNULL({name}, '')" if n == start_at else name for n, name in enumerate(names))
+        select = f"SELECT COUNT(*), GROUP_CONCAT(CONCAT_WS(',', {values})) FROM page"
+        return Clause(f"WITH page ({', '.join(names)}) AS ({page.sql}) {select}", page.values)
+
     def planned(
         self, source: str, columns: Sequence[KeyPart], digest: str, keys: Sequence[Parts], revisions: Sequence[str]
     ) -> list[Clause]:
-        """A digest covers the key, so that being among the digests is to have the one that belongs to the key."""
+        """A digest covers the key, so that being among the digests is to have the one that belongs to the key.
+
+        Where the keys are a few spans of whole numbers, each digest is found by its place, not looked for among thousands.
+        """
+        placed = _placed(columns[0].sql, digest, [parts[0] for parts in keys], revisions) if len(columns) == 1 else ""
+        if placed:
+            return [Clause(f"DELETE FROM {source} WHERE {placed}")]
         mine = _texts(digest, revisions)
         return [
             Clause(f"DELETE FROM {source} WHERE {named.sql} AND {mine.sql}", [*named.values, *mine.values])
@@ -131,19 +148,34 @@ MYSQL = MysqlSpelling()
 
 def _spans(column: str, numbers: Sequence[int]) -> Clause:
     """Exactly these whole numbers. The driver takes longer to write a number than the server to find its row."""
-    spans: list[tuple[int, int]] = []
-    rest = sorted(set(numbers))
-    first = last = rest[0]
-    for number in rest[1:]:
-        if number != last + 1:
-            spans.append((first, last))
-            first = number
-        last = number
-    spans.append((first, last))
+    spans = _runs(sorted(set(numbers)))
     alone = [str(a) for a, b in spans if a == b]
     either = [f"{column} IN ({', '.join(alone)})"] if alone else []
     either += [f"{column} BETWEEN {a} AND {b}" for a, b in spans if a != b]
     return Clause(f"({' OR '.join(either)})")
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and the last of those numbers that follow one another, of numbers that rise."""
+    if numbers[-1] - numbers[0] == len(numbers) - 1:
+        return [(numbers[0], numbers[-1])]
+    ends = [n for n in range(1, len(numbers)) if numbers[n] != numbers[n - 1] + 1]
+    return [(numbers[a], numbers[b - 1]) for a, b in zip([0, *ends], [*ends, len(numbers)], strict=True)]
+
+
+def _placed(column: str, digest: str, keys: Sequence[Part], revisions: Sequence[str]) -> str:
+    """Whether a row has just the digest that belongs to its key; nothing where that cannot be said in a few spans."""
+    if set(map(type, keys)) != {int} or set(map(len, revisions)) != {_HEX} or not _PLAIN("".join(revisions)):
+        return ""
+    wanted = dict(sorted(zip(keys, revisions, strict=True)))
+    numbers, digests, either, at = [int(key) for key in wanted], "".join(wanted.values()), list[str](), 0
+    spans = _runs(numbers) if len(numbers) == len(keys) else []
+    for first, last in spans if len(spans) <= _FEW else ():
+        end = at + (last + 1 - first) * _HEX
+        place = f"SUBSTR(_binary'{digests[at:end]}', ({column} - {first}) * {_HEX} + 1, {_HEX})"
+        either.append(f"{column} BETWEEN {first} AND {last} AND {digest} = {place}")
+        at = end
+    return f"({' OR '.join(either)})" if either else ""
 
 
 def _texts(expression: str, texts: Sequence[str]) -> Clause:

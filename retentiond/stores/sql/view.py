@@ -29,6 +29,7 @@ from retentiond.stores.sql.kin import Families
 from retentiond.stores.sql.layout import laid_out
 from retentiond.stores.sql.masking import certainly_done
 from retentiond.stores.sql.pace import MOST
+from retentiond.stores.sql.packed import at_once
 from retentiond.stores.sql.ranges import Range, ranges
 from retentiond.stores.sql.reading import Found, Layout, answer_of, page_of
 from retentiond.stores.sql.spelling import Clause, Column
@@ -47,7 +48,7 @@ class SqlView:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._traits = Traits(atomic=True, batch=MOST, notes=database.notes, clock=database.clock)
+        self._traits = Traits(atomic=True, lanes=database.lanes, batch=MOST, notes=database.notes, clock=database.clock)
         self._layouts: dict[Any, Layout] = {}
         self._fresh: tuple[Layout, float] | None = None
 
@@ -252,7 +253,11 @@ class SqlView:
 
         def run(asked: Sequence[Predicate]) -> Found:
             clause = statements.page(after, leave, [p.sql for p in asked], MOST)
-            found = Found(held_at=layout.held_at()).take(self.database.rows(clause), layout, MOST)
+            rows, found = at_once(self.database, layout, clause, len(asked)), Found(held_at=layout.held_at())
+            if rows is None:
+                found.take(self.database.rows(clause), layout, MOST)
+            else:
+                found.take_digested(rows, layout, MOST)
             if leave:
                 last = layout.parts(found.rows[-1]) if found.full else None
                 total, found.unseen_done = self.database.rows(statements.count(after, last, done)).fetchall()[0]
