@@ -26,7 +26,7 @@ def at_once(database: Database, layout: Layout, page: Clause, predicates: int) -
     (number, text), *_ = database.rows(packed).fetchall()
     if not number:
         return []
-    values = str(text).split(",")
+    values = text.split(",") if isinstance(text, str) else ()
     if len(values) != number * width:
         return None
     columns: list[Sequence[Any]] = [values[n::width] for n in range(width)]

@@ -15,6 +15,7 @@ from retentiond.stores.sql.spelling import Clause, Clock, Column, KeyPart, Spell
 from retentiond.stores.sql.spelling_postgres import CERTAIN
 
 _NEW = "retentiond new"
+_PAGE = "`retentiond page`"
 _PLAIN = re.compile(r"[0-9a-f]+").fullmatch
 _HEX = 40
 """So many hex digits has a digest."""
@@ -76,8 +77,8 @@ class MysqlSpelling(Spelling):
     def packed(self, page: Clause, width: int, start_at: int | None) -> Clause:
         names = [f"c{n}" for n in range(width)]
         values = ", ".join(f"IFNULL({name}, '')" if n == start_at else name for n, name in enumerate(names))
-        select = f"SELECT COUNT(*), GROUP_CONCAT(CONCAT_WS(',', {values})) FROM page"
-        return Clause(f"WITH page ({', '.join(names)}) AS ({page.sql}) {select}", page.values)
+        select = f"SELECT COUNT(*), GROUP_CONCAT(CONCAT_WS(',', {values})) FROM {_PAGE}"
+        return Clause(f"WITH {_PAGE} ({', '.join(names)}) AS ({page.sql}) {select}", page.values)
 
     def planned(
         self, source: str, columns: Sequence[KeyPart], digest: str, keys: Sequence[Parts], revisions: Sequence[str]
