@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from retentiond.app.copying import make_copies
 from retentiond.app.dropping import take_events
+from retentiond.app.erasing import meant_by
 from retentiond.app.gathering import Whole, whole_families, whole_stretches
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
@@ -257,8 +258,8 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: Allowa
         house.reference_keys.key(year, category)
     for rule in (r for category in allowed for r in house.rulebook.categories[category].rules if r.action.needs_key):
         house.anonymise_key(rule.store)
-    for request in plan.header.requests or ():
-        house.requests.allow(request, plan.name)
+    for request, meant in meant_by(house, plan).items():
+        house.requests.allow(request, plan.name, meant)
     run = house.runs.begin(plan.name, allowance.by, allowed)
     if allowance.bypass:
         house.runs.allow_bypass(run, plan.name, allowance.bypass, house.word)

@@ -117,7 +117,6 @@ def apply_named(
     attempt.header, attempt.began = plan.header, plan.header.at
     applied = attempt.carry_out(plan, over_limits=over_limits, allowed_by="person", bypass=bypass, stop=stop, progress=progress)
     if plan.header.requests is not None:  # it was about some people, so it says nothing of how its categories stand
-        look_again(house, plan.header.requests)
         return Enforced(applied, {})
     return Enforced(applied, attempt.note() if applied.run else {})
 
@@ -214,6 +213,8 @@ class _Attempt:
                     raise self._refused_as_before(plan) from None
                 raise
             else:
+                asked = plan.header.requests
+                look_again(self.house, asked if asked is not None else self.house.runs.requests_of(self.applied.run or ""))
                 return self.applied
 
     def _refused_as_before(self, plan: PlanFile) -> PlanRefused:

@@ -8,7 +8,8 @@ goes with the next plan of its category once nothing keeps it any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -26,9 +27,11 @@ from retentiond.core.ladder import Bench, Judgement
 from retentiond.core.policy import Category, Rule
 from retentiond.core.request import ErasureRequest, Stay, Stays, spellings_of
 from retentiond.engine.pipeline import scope_for, survey_person
+from retentiond.engine.ports import PAGE
 from retentiond.errors import StoreDenied, StoreUnavailable, UsageError
 from retentiond.ledger.clock import micros
-from retentiond.ledger.requests import Kept
+from retentiond.ledger.plans import PlanFile
+from retentiond.ledger.requests import Kept, Place
 
 _NEVER = 2**62
 
@@ -62,7 +65,10 @@ def plan_erasure(
     until = house.settings.suppression.end(house.now, house.rulebook.zone)
     whom = ErasureRequest(-1, year, house.now, subjects)
     request = house.requests.receive(name, reason, by, whom, micros(until) if until else _NEVER, house.word, copies)
-    return Erasure(request, widened, plan_again(house, request, progress), beyond(house, request))
+    planned = plan_again(house, request, progress)
+    if not planned.header.total and house.requests.get(request.entry).allowed is not None:  # nobody will apply it
+        look_again(house, [request.entry])
+    return Erasure(request, widened, planned, beyond(house, request))
 
 
 def plan_again(house: House, request: ErasureRequest, progress: Progress = silent) -> Planned:
@@ -83,11 +89,39 @@ def _refuse_unmapped(house: House, widened: Widened) -> None:
         )
 
 
-def look_again(house: House, entries: Sequence[int]) -> None:
-    """Looks for people whose erasure was carried out, notes what is left, and tells the recipients."""
+def meant_by(house: House, plan: PlanFile) -> Mapping[int, Mapping[Place, Stays]]:
+    """By request, what a plan that a person carries out is about: whatever of it stays is known to have stayed.
+
+    What stays according to a plan of several people is nobody's in particular, and is left out.
+    """
+    entries, names = plan.header.requests or (), Names(house)
+    years = {entry: house.requests.get(entry).request.year for entry in entries}
+    found: dict[int, dict[tuple[str, str, str], set[str]]] = {entry: {} for entry in entries}
+
+    def take(entry: int, category: str, rule: str, store: str, key: str) -> None:
+        found[entry].setdefault((category, rule, store), set()).add(names.item(years[entry], category, store, key))
+
+    for block in plan.blocks(PAGE):
+        for s in block:
+            if s.request in found:
+                take(s.request, s.category, s.rule, s.store, s.key)
+    for line in plan.stays() if len(entries) == 1 else ():
+        one = json.loads(line)
+        take(entries[0], one["category"], one["rule"], one["store"], one["key"])
+    return {
+        entry: {(category, rule): Stays(store, frozenset(items), ()) for (category, rule, store), items in mine.items()}
+        for entry, mine in found.items()
+    }
+
+
+def look_again(house: House, entries: Iterable[int]) -> None:
+    """Looks for people whose erasure was carried out, notes what is left, and tells the recipients.
+
+    Nobody looks on, so that what is newer than a request and was in no plan of it is a newcomer's.
+    """
     for entry in entries:
         kept, copied = house.requests.get(entry), house.copies.destinations()
-        request, found = replace(kept.request, reach="whole"), dict[tuple[str, str], Stays]()
+        request, found = kept.request, dict[Place, Stays]()
         looked = [place for place, stays in kept.stays.items() if stays.store in copied]  # a copy that went is not searched for
         for category in house.rulebook.categories.values():
             for rule, stays in _looks(house, category, request):

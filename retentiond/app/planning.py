@@ -273,13 +273,17 @@ class _Planner:
         )
 
     def remember(self) -> None:
-        """Feeds the memory from which the next plan's limits are judged, and `status` is told; a look for one person does not."""
+        """Feeds the memory from which the next plan's limits are judged, and `status` is told; a look for one person does not.
+
+        Of a person whose erasure stands, a plan finds more than is known to have stayed: that counts once it is carried out.
+        """
         if self.whom is None:
             self.house.memory.saw(self.populations)
             self.house.memory.count(micros(self.now), [c.as_json() for c in self.believed])
         note_inferred(self.house, self.believed if self.whom is None else ())
         for request in self.requests:
-            self.house.requests.saw(request.entry, self.followed.get(request.entry, {}), self.looked)
+            if self.whom is None or self.house.requests.get(request.entry).allowed is None:
+                self.house.requests.saw(request.entry, self.followed.get(request.entry, {}), self.looked)
         self.house.inspections.forget()
         for store, place in self.places.items():
             if not self._moved(store):

@@ -32,11 +32,12 @@ Gone = Mapping[tuple[str, str, str], Mapping[int, Mapping[bytes, Went]]]
 class Back:
     """Tells what is back of what went since an instant; `newcomers` lie under the key of something that went.
 
-    `stayed` are a person's, and never went: they are planned once more, and are not back.
+    `erased` went as people had requested. `stayed` are a person's, and never went: they are planned once more, and are not back.
     """
 
     references: Callable[[int], Callable[[str, str], References]]
     gone: Gone
+    erased: Gone = field(default_factory=dict)
     found: int = field(default=0)
     stayed: int = field(default=0)
     newcomers: int = field(default=0)
@@ -45,6 +46,7 @@ class Back:
         """The judgement of what is back, and of nothing else."""
         there = self._positions(judged, bench)
         stayed = bench.erased.stayed(judged.page, judged.meant.erased) if bench.erased else set()
+        stayed -= self._went_by_request(judged, bench, stayed)
         self.stayed += len(stayed)
         self.found += len(there - stayed)
         pairs = [(i, at) for i, at in zip(judged.due, judged.due_at, strict=True) if i in there]
@@ -53,6 +55,14 @@ class Back:
         due, due_at = [i for i, _ in pairs], [at for _, at in pairs]
         overdue = bench.overdue([judged.page.starts[i] for i in due])
         return replace(judged, due=due, due_at=due_at, groups=groups, families=families, overdue=overdue, kept_by={}, staying=())
+
+    def _went_by_request(self, judged: Judgement, bench: Bench, positions: Iterable[int]) -> set[int]:
+        """Those positions whose items went on the ground of a request, and have been seen again since."""
+        found = set[int]()
+        for year, gone in self.erased.get((bench.category, bench.rule.name, bench.rule.store), {}).items():
+            references = self.references(year)(bench.category, bench.rule.store)
+            found |= {i for i in positions if references.of(judged.page.keys[i]) in gone}
+        return found
 
     def _positions(self, judged: Judgement, bench: Bench) -> set[int]:
         page, found, others = judged.page, {*judged.meant.erased}, set[int]()
@@ -89,8 +99,12 @@ def replay(house: House, since: datetime, progress: Progress = silent) -> tuple[
     house.require_state()
     if since > house.now:
         raise UsageError("--since lies in the future", do="name the time as of which the store was restored")
-    known = (one for one in house.runs.disposed_since(micros(since)) if house.reference_keys.existing(one.year) is not None)
-    back = Back(house.references, gone_by(house.references, known))
+
+    def gone(*, requested: bool) -> Gone:
+        went = house.runs.disposed_since(micros(since), requested=requested)
+        return gone_by(house.references, (one for one in went if house.reference_keys.existing(one.year) is not None))
+
+    back = Back(house.references, gone(requested=False), gone(requested=True))
     whom = [replace(request, reach="back") for request in standing_requests(house)]
     planned = make_plan(house, whom=whom, back=back.of, stays=True, progress=progress)
     house.requests.replayed(planned.name, micros(since), len(whom), planned.header.total)
@@ -98,7 +112,7 @@ def replay(house: House, since: datetime, progress: Progress = silent) -> tuple[
 
 
 def gone_by(references: Callable[[int], Callable[[str, str], References]], disposals: Iterable[Disposal]) -> Gone:
-    """What went by these batches, which were of rules: what went by an erasure request is known by the person."""
+    """What went by these batches."""
     found: dict[tuple[str, str, str], dict[int, dict[bytes, Went]]] = {}
     for one in disposals:
         at = datetime.fromtimestamp(one.body["time"] / 1_000_000, UTC)

@@ -377,12 +377,20 @@ class Runs:
         """What came of every batch of a run, in their order."""
         return self._settled(schema.batch.c.run == run)
 
-    def disposed_since(self, at: int) -> Iterator[Disposal]:
-        """What runs have disposed of since an instant by their rules, batch by batch, oldest first."""
+    def requests_of(self, run: str) -> list[int]:
+        """The erasure requests on whose ground a run acted."""
+        b = schema.batch.c
+        with self._ledger.transaction() as change:
+            wanted = sa.select(b.request).where(b.run == run, b.request.is_not(None)).distinct().order_by(b.request)
+            return list(change.connection.execute(wanted).scalars())
+
+    def disposed_since(self, at: int, *, requested: bool = False) -> Iterator[Disposal]:
+        """What runs have disposed of since an instant by their rules (or as people had requested), by batch, oldest first."""
         b, e, p = schema.batch.c, schema.entry, schema.plan.c
+        ground = b.request.is_not(None) if requested else b.request.is_(None)
         wanted = sa.select(b.id, b.category, b.rule, b.store, p.at, b.refs, b.starts, e.c.body)
         wanted = wanted.join_from(schema.batch, e, e.c.seq == b.outcome).join(schema.plan, p.name == b.plan)
-        wanted = wanted.where(b.request.is_(None), e.c.type == "outcome").order_by(b.id).limit(_TOGETHER)
+        wanted = wanted.where(ground, e.c.type == "outcome").order_by(b.id).limit(_TOGETHER)
         last = 0
         while True:
             with self._ledger.transaction() as change:

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from retentiond.core.item import NOTHING
 from retentiond.core.request import ErasureRequest, Stay, Stays
 from retentiond.errors import PlanUnusable, UsageError
 from retentiond.ledger import schema
@@ -134,18 +135,21 @@ class RequestRegister:
             kept = _kept(change.connection.execute(sa.select(schema.request).where(schema.request.c.entry == entry)).one())
             return replace(kept, request=_with_copies(change, [kept.request], {entry: kept.copies})[0])
 
-    def allow(self, entry: int, plan: str) -> None:
+    def allow(self, entry: int, plan: str, meant: Mapping[Place, Stays] = NOTHING) -> None:
         """A person carries out a plan of a request: from now on it stands. Written before the first item goes.
 
-        `PlanUnusable` where the request was withdrawn.
+        `meant` has the references of what the plan is about: of that, what stays is the person's; of what another plan saw
+        before the request stood, it is not. `PlanUnusable` where the request was withdrawn.
         """
         mine = schema.request.c.entry == entry
         with self._ledger.transaction() as change:
-            if change.connection.execute(sa.select(schema.request.c.withdrawn).where(mine)).scalar_one() is not None:
+            kept = _kept(change.connection.execute(sa.select(schema.request).where(mine)).one())
+            if kept.withdrawn is not None:
                 raise PlanUnusable("the request of this plan was withdrawn", do="nothing; a new request needs a new name")
             change.write("request-allowed", request=entry, plan=plan)
-            first = sa.and_(mine, schema.request.c.allowed.is_(None))
-            change.connection.execute(schema.request.update().where(first).values(allowed=change.time))
+            stays = _joined(kept.stays if kept.allowed is not None else {}, meant, kept.stays)
+            values = {"rules": _written(stays), "allowed": kept.allowed if kept.allowed is not None else change.time}
+            change.connection.execute(schema.request.update().where(mine).values(**values))
 
     def withdraw(self, name: str, reason: str, word: Word) -> Kept:
         """The person takes a request back: from now on nothing goes on its ground, and whom it meant is forgotten.
@@ -216,6 +220,16 @@ class RequestRegister:
         over = sa.and_(r.until <= now, r.subjects != "[]", sa.or_(r.done.is_not(None), unwanted))
         with self._ledger.transaction() as change:
             change.connection.execute(schema.request.update().where(over).values(subjects="[]", copies=None))
+
+
+def _joined(before: Mapping[Place, Stays], meant: Mapping[Place, Stays], seen: Mapping[Place, Stays]) -> dict[Place, Stays]:
+    """What stays, with what a plan means besides; on the grounds that were seen. Where nobody could look, that stands."""
+    found: dict[Place, Stays] = {place: stays for place, stays in seen.items() if stays.items is None}
+    for place in [place for place in {*before, *meant} if place not in found]:
+        each = [stays[place] for stays in (before, meant) if place in stays]
+        items = frozenset[str]().union(*(one.items or () for one in each))
+        found[place] = Stays(each[0].store, items, seen[place].grounds if place in seen else ())
+    return found
 
 
 def _disposed(change: Transaction, entry: int) -> int:

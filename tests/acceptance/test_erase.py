@@ -95,8 +95,6 @@ def test_a_hold_refuses_and_its_release_lets_go_by_itself(town):
     town.told("approve", "trade", "--yes")
     assert town.json("apply", "--category", "trade")["counts"]["disposed"] == 2
     assert town.ids() == {3}
-    assert not town.entries("request-carried-out")
-    town.plan()
     assert town.entries("request-carried-out")[0]["disposed"] == 4
     town.told("audit", "verify")
 
@@ -346,3 +344,46 @@ def test_a_request_is_forgotten_when_its_time_is_over(town):
     assert sum(r["due"] for r in town.json("plan")["rules"]) == 0
     with closing(sqlite3.connect(town.folder / "state" / "state.db")) as db:
         assert db.execute("SELECT subjects, done IS NOT NULL FROM request").fetchall() == [("[]", 1)]
+
+
+def test_a_plan_that_nobody_carries_out_makes_no_newcomer_anybodys(town):
+    erase(town, "--yes")
+    town.sale((60, "2999-01-01 00:00:00", "7", "x"))
+    assert town.rule("sales")["newer"] == 1
+    assert erase(town, "--plan")["rules"], "whoever looks at it is shown the newcomer as well"
+    town.json("replay", "--since", "2020-01-01")
+    counts = town.rule("sales")
+    assert (counts["newer"], counts.get("erased", 0), counts["due"]) == (1, 0, 0)
+    town.json("replay", "--since", "2020-01-01", "--yes")
+    assert (town.rule("sales")["newer"], town.ids()) == (1, {3, 60})
+    value = erase(town, "--yes")
+    assert (value["applied"]["counts"]["disposed"], town.ids()) == (1, {3}), "a person who was shown it may let it go"
+
+
+def test_what_a_plan_saw_that_was_not_the_one_carried_out_is_a_newcomers(town):
+    first = erase(town, "--plan")
+    town.sale((60, "2999-01-01 00:00:00", "7", "x"))
+    erase(town, "--plan")
+    town.told("apply", first["plan"])
+    counts = town.rule("sales")
+    assert (counts["newer"], counts.get("erased", 0), town.ids()) == (1, 0, {3, 60})
+
+
+def test_what_a_plan_meant_and_a_hold_kept_is_the_persons_whatever_its_start(town):
+    town.sale((60, "2999-01-01 00:00:00", "7", "x"))
+    value = erase(town, "--plan")
+    town.told("hold", "place", "H", "--reason", "r", "--mandate", "m", "--subject", "customer=7", "--store", "till")
+    town.told("apply", value["plan"])
+    assert stays(town.json("request", "list")["requests"][0])["sales", "hold"] == 3
+    town.told("hold", "release", "H", "--reason", "settled")
+    assert town.rule("sales")["erased"] == 3
+
+
+def test_what_went_with_an_ordinary_plan_is_left_in_no_list_and_no_certificate(town):
+    town.told("hold", "place", "H", "--reason", "r", "--mandate", "m", "--subject", "customer=7", "--store", "till")
+    erase(town, "--yes")
+    assert town.json("request", "list")["requests"][0]["state"] == "open"
+    town.told("hold", "release", "H", "--reason", "settled")
+    town.told("apply", town.plan())
+    value = town.json("audit", "certificate", "R-1")
+    assert (value["stays"], town.json("request", "list", "--all")["requests"][0]["state"]) == ([], "carried out")

@@ -132,3 +132,12 @@ def test_nothing_was_ever_written(bare):
 def test_a_time_that_is_none_or_is_still_to_come(busy, when):
     busy.plan()
     busy.told("replay", "--since", when, code=2)
+
+
+def test_what_a_plan_has_seen_again_is_back_all_the_same(town):
+    erase(town, "--yes")
+    people(town)
+    town.told("plan")
+    value = town.json("replay", *SINCE)
+    assert (value["back"], value["stayed"]) == (4, 0)
+    assert town.json("replay", *SINCE)["back"] == 4, "the same question has the same answer"
