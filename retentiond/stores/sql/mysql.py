@@ -58,7 +58,7 @@ class Mysql(MysqlSchema):
         super().__init__()
         self.acting, self._address, self.default = acting, address, address.database
         self._limits = lock_timeout, statement_timeout
-        self.in_transaction = False
+        self.in_transaction, self._claimed = False, set[str]()
         self.notes: tuple[str, ...] = ()
         self._connect()
         try:
@@ -164,9 +164,11 @@ class Mysql(MysqlSchema):
     @contextmanager
     def write(self) -> Iterator[None]:
         with self.guard():
+            self._claimed.clear()
             self._begin("START TRANSACTION READ WRITE")
             try:
                 yield
+                self._refuse_new_referrers()
                 self._all("COMMIT")
                 self.in_transaction = False
             finally:
@@ -184,9 +186,16 @@ class Mysql(MysqlSchema):
                 self._all("ROLLBACK")
 
     def claim(self, table: str) -> None:
-        """Whoever has read a table in a transaction keeps its shape; see `mysql_schema` for who refers to it."""
+        """Whoever has read a table in a transaction keeps its shape; who refers to it is asked again before the commit."""
         with self.guard():
             self._unless_denied(f"SELECT 1 FROM {self.source(table)} LIMIT 0", ())
+        self._claimed.add(table)
+
+    def _refuse_new_referrers(self) -> None:
+        """A foreign key that came since may have let rows go by a cascade: nothing of it is committed."""
+        if any(map(self.referrers_changed, sorted(self._claimed))):
+            self.forget()
+            raise Contended("others have come to refer to the same rows", why="a foreign key was made or dropped meanwhile")
 
     def drop_partition(self, table: str, partition: str, compare: Callable[[], None], agree: Callable[[], None]) -> None:
         """Under LOCK TABLES nobody else gets at a row; a change of the table is a transaction of its own."""

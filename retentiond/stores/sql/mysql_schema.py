@@ -2,7 +2,8 @@
 
 It shows an account only what the account may use. A foreign key of a table that it may not read stays unseen,
 unless it has the privilege PROCESS, and then InnoDB's own list is asked; triggers are seen with TRIGGER only.
-Asking who refers to a table takes long, so that the answer counts for a second.
+Asking who refers to a table takes long, so that the answer counts for a second. A transaction asks once more before it
+commits: nothing keeps a table from being referred to meanwhile, and what went with its rows then would be in no plan.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from retentiond.errors import StoreDenied
 from retentiond.stores.sql.database import ColumnFacts, ForeignKey
 from retentiond.stores.sql.spelling import Clock, Column, fold
 from retentiond.stores.sql.spelling_mysql import MYSQL
+
+Rows = tuple[tuple[Any, ...], ...]
 
 _SYSTEM = "('information_schema', 'mysql', 'performance_schema', 'sys')"
 _TABLES = f"""
@@ -33,7 +36,7 @@ SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_COLUMN
 FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA = %s AND REFERENCED_TABLE_NAME = %s
 ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"""
 _ALL_REFERENCES = """
-SELECT f.FOR_NAME FROM information_schema.INNODB_SYS_FOREIGN f WHERE f.REF_NAME = %s"""
+SELECT f.FOR_NAME, f.ID, f.TYPE FROM information_schema.INNODB_SYS_FOREIGN f WHERE f.REF_NAME = %s ORDER BY f.ID"""
 _REFERS = """
 SELECT COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL"""
@@ -97,7 +100,7 @@ class MysqlSchema(ABC):
 
     def __init__(self) -> None:
         self._tables: dict[str, Known] = {}
-        self._seen: dict[str, tuple[float, Any]] = {}
+        self._seen: dict[str, tuple[float, Rows, Rows | None]] = {}
 
     @abstractmethod
     def _all(self, sql: str, values: Sequence[Any] = ()) -> Sequence[tuple[Any, ...]]:
@@ -130,16 +133,26 @@ class MysqlSchema(ABC):
         shown = self._unless_denied(f"SHOW CREATE TABLE {self.source(table)}", ())
         return shown and (str(shown[0][1]).partition(" AUTO_INCREMENT=")[0], self._references(table))
 
-    def _references(self, table: str) -> tuple[tuple[Any, ...], ...]:
-        asked, known = self._seen.get(table, (0.0, None))
-        if known is None or time.monotonic() - asked > _FRESH:
-            known = tuple(self._all(_REFERENCES, self._at(table)))
-            self._refuse_unseen(table, known)
-            self._seen[table] = time.monotonic(), known
-        return known  # type: ignore[no-any-return]  # it is what was kept
+    def _references(self, table: str) -> Rows:
+        if table not in self._seen or time.monotonic() - self._seen[table][0] > _FRESH:
+            known, told = tuple(self._all(_REFERENCES, self._at(table))), self._told(table)
+            self._refuse_unseen(table, known, told)
+            self._seen[table] = time.monotonic(), known, told
+        return self._seen[table][1]
 
-    def _refuse_unseen(self, table: str, known: Sequence[tuple[Any, ...]]) -> None:
+    def _told(self, table: str) -> Rows | None:
+        """Every foreign key to a table by InnoDB's own list, quickly; None where the account may not ask."""
         told = self._unless_denied(_ALL_REFERENCES, ["/".join(self._at(table))])
+        return None if told is None else tuple(told)
+
+    def referrers_changed(self, table: str) -> bool:
+        """Whether others refer to a table than was known when it was claimed, asked anew."""
+        if table not in self._seen:
+            return False
+        _, known, told = self._seen[table]
+        return (tuple(self._all(_REFERENCES, self._at(table))) != known) if told is None else self._told(table) != told
+
+    def _refuse_unseen(self, table: str, known: Rows, told: Rows | None) -> None:
         seen = {f"{row[0]}/{row[1]}" for row in known}
         if told and not {str(row[0]) for row in told} <= seen:
             raise StoreDenied(
