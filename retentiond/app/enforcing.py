@@ -41,6 +41,7 @@ from retentiond.errors import (
     RetentiondError,
     StateUnavailable,
     StoreTrouble,
+    StoreUnavailable,
     UsageError,
 )
 from retentiond.ledger.clock import micros
@@ -265,6 +266,10 @@ class _Attempt:
             outcomes={kind: n for kind, n in applied.by_category.get(name, Counter[str]()).items() if n},
         )
 
+    def _seen(self, name: str) -> set[str]:
+        """The rules of a category that the plan saw: somebody may carry out one that could not see them all."""
+        return {c["rule"] for c in self.header.counts if c["category"] == name} if self.header is not None else set()
+
     def _success(self, name: str, found: Mapping[str, int]) -> tuple[Result, str | None]:
         """What came of a category when the call came to its end."""
         applied = self.applied or Applied("")
@@ -274,6 +279,8 @@ class _Attempt:
         troubles = [*(down[store] for store in mine), *_of_category(name, self.unseen)]
         if troubles:
             return "unseen", _code(troubles[0])
+        if self.header is not None and not {rule.name for rule in category.rules} <= self._seen(name):
+            return "unseen", StoreUnavailable.code
         if self.header is not None and name in self.header.blocked() and applied.refused is not None:
             return "refused", _limit(self.header, name)
         if applied.stopped:

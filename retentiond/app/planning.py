@@ -232,11 +232,12 @@ class _Planner:
     def _limits(self, category: Category, rule: Rule, surveyed: Surveyed) -> None:
         counts = surveyed.counts
         bucket = is_kept_by_bucket(counts)
-        tally = Tally(0, counts.scanned, 0) if bucket else Tally(counts.due, counts.scanned, counts.bytes_due)
+        due, size = (0, 0) if bucket else (counts.due, counts.bytes_due)
+        tally = Tally(due, counts.scanned, size, surveyed.along)
         past = Past() if self.forecast or bucket else self.house.memory.past(category.name, rule.name)
         found = judge_limits(category.name, rule.name, category.limits, tally, past)
         if not any(r.limit == "shrunken" for r in found):
-            self.populations[category.name, rule.name] = counts.scanned
+            self.populations[category.name, rule.name] = tally.selected
         if self.step:
             found.append(Refusal(category.name, rule.name, "clock", abs(self.step) // 1_000_000, 60))
         if self._moved(rule.store):

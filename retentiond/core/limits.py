@@ -31,11 +31,20 @@ HISTORY_FACTOR = 10
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one rule's plan amounts to: items due of the population, and their bytes."""
+    """What one rule's plan amounts to: items due of the population, and their bytes.
+
+    `along` of the population are not selected by the rule, and go with items that are: a hold on these takes them out as well.
+    """
 
     due: int
     population: int
     bytes_due: int
+    along: int = 0
+
+    @property
+    def selected(self) -> int:
+        """So many items the rule selects: what does not shrink by itself."""
+        return self.population - self.along
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,8 @@ def judge_limits(category: str, rule: str, limits: Limits, tally: Tally, past: P
         bound("share", -(-100 * tally.due // max(tally.population, 1)), limits.share)
     if len(past.disposed) >= HISTORY_NEEDED:
         bound("history", tally.due, max(HISTORY_FLOOR, int(HISTORY_FACTOR * median(past.disposed))))
-    if past.expected and tally.population * 2 < past.expected:
-        found.append(Refusal(category, rule, "shrunken", tally.population, -(-past.expected // 2)))
+    if past.expected and tally.selected * 2 < past.expected:
+        found.append(Refusal(category, rule, "shrunken", tally.selected, -(-past.expected // 2)))
     return found
 
 

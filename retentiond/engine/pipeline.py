@@ -59,10 +59,14 @@ class Draft(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """What planning saw of one rule: its counts, and how many due rows stay because others refer to them."""
+    """What planning saw of one rule: its counts, and how many due rows stay because others refer to them.
+
+    `along` are counted among the scanned, and are no part of what the rule selects: they go with others.
+    """
 
     counts: RuleCounts
     children: int
+    along: int = 0
 
 
 def bench_for(category: Category, rule: Rule, zone: ZoneInfo, now: datetime, holds: Iterable[Hold]) -> Bench:
@@ -194,7 +198,7 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
     """Writes the steps of one rule and counts everything that was seen."""
     rule = bench.rule
     counts = RuleCounts(bench.category, rule.name, rule.store, rule.action.kind)
-    children = 0
+    children = along = 0
     for judged in judgements:
         page, due = judged.page, judged.due
         _count(counts, judged)
@@ -213,9 +217,10 @@ def draft(judgements: Iterable[Judgement], bench: Bench, plan: Draft, *, stays: 
         for kin in judged.families.values():
             counts.due += len(kin)
             counts.children += len(kin)
-            counts.scanned += sum(not one.own for one in kin)
+            along += sum(not one.own for one in kin)
             counts.bytes_due += sum(one.size for one in kin)
-    return Surveyed(counts, children)
+    counts.scanned += along
+    return Surveyed(counts, children, along)
 
 
 def _count(counts: RuleCounts, judged: Judgement) -> None:

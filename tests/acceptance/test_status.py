@@ -303,3 +303,11 @@ def test_metrics_that_cannot_be_written_are_refused_before_anything_goes(free):
         assert "--metrics" in error["what"]
     assert len(free.left()) == 15
     free.told("status", "--metrics", str(free.folder / "nowhere" / "retentiond.prom"), code=2)
+
+
+def test_what_a_plan_could_not_see_is_not_called_nothing_due_when_a_person_carries_it_out(busy):
+    (busy.folder / "desk").rename(busy.folder / "away")
+    value = busy.json("plan", code=5)
+    busy.told("apply", value["plan"])
+    found = {one["category"]: one["last_look"]["result"] for one in busy.json("status")["categories"]}
+    assert found == {"post": "unseen", "trade": "done"}

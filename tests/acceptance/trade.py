@@ -28,7 +28,7 @@ CREATE INDEX orders_placed ON orders (placed_at);
 CREATE INDEX payments_order ON payments (order_id)
 """
 LOG = (
-    "CREATE TABLE logins (at DATETIME NOT NULL, id BIGINT NOT NULL, address VARCHAR(40), PRIMARY KEY (at, id))"
+    "CREATE TABLE logins (at DATETIME NOT NULL, id BIGINT NOT NULL, address VARCHAR(40), PRIMARY KEY (id, at))"
     " PARTITION BY RANGE COLUMNS (at)"
 )
 RULES = """\
@@ -98,7 +98,8 @@ class Trade(Shop):
         many("INSERT INTO calls VALUES (%s, %s, %s, '+44 20')", [(n, n % CUSTOMERS, written(at)) for n, at in enumerate(heard)])
         logged = [NOW - timedelta(days=320 - 320 * n / LOGGED) for n in range(LOGGED)]
         many(
-            "INSERT INTO logins (at, id, address) VALUES (%s, %s, '192.0.2.1')", [(written(at), n) for n, at in enumerate(logged)]
+            "INSERT INTO logins (at, id, address) VALUES (%s, %s, '192.0.2.1')",
+            [(written(at), n if n % 7 else LOGGED + n) for n, at in enumerate(logged)],  # not all in the order of their time
         )
 
     def count(self, table, where="1 = 1"):

@@ -140,3 +140,10 @@ def test_a_refusal_for_the_clock_or_the_place_prints_no_line_that_would_pass_it(
 def test_every_refusal_is_a_sentence(limit, text):
     assert f"calls/old: {text}" == words(refusal(limit, 12_345, 1_000))
     assert (limit != "children") == refusal(limit).blocks
+
+
+def test_what_goes_along_counts_for_a_share_and_is_no_part_of_what_shrinks():
+    past = Past(expected=100)
+    assert crossed(Tally(600, 700, 0, along=600), past, Limits()) == [("share", 86, 25)]
+    assert crossed(Tally(0, 649, 0, along=600), past) == [("shrunken", 49, 50)]
+    assert crossed(Tally(0, 50, 0), past) == []

@@ -143,6 +143,10 @@ class Database(Protocol):
         """Keeps the table's shape, and who refers to it, as they are until the transaction ends."""
         ...
 
+    def parts(self, table: str) -> Sequence[str]:
+        """What stands in a FROM for each partition by range of a table; nothing where not every one may be read by itself."""
+        ...
+
     def partitions(self, table: str) -> Sequence[tuple[str, str]]:
         """The partitions of a table that may be dropped, oldest first: the name of each, and what stands for it in a FROM."""
         ...

@@ -263,6 +263,11 @@ class MysqlSchema(ABC):
         at, who = self._at(table), (self.account, privilege)
         return bool(self._all(_PRIVILEGES, [*who, *who, at[0], *who, *at, *who, *at, column or ""])[0][0])
 
+    def parts(self, table: str) -> list[str]:
+        return [
+            f"{self.source(table)} PARTITION ({MYSQL.quoted(str(row[0]))})" for row in self._all(_PARTITIONS, self._at(table))
+        ]
+
     def partitions(self, table: str) -> list[tuple[str, str]]:
         """All but the last one."""
         rows = self._all(_PARTITIONS, self._at(table))

@@ -61,6 +61,13 @@ SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'{
 UNION ALL SELECT rulename::text FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
 WHERE ev_enabled <> 'D' AND rulename <> '_RETURN' AND c.relkind IN ('r', 'p') AND c.relnamespace <> 'pg_catalog'::regnamespace{1}
 ORDER BY 1"""
+_PARTS = """
+SELECT format('%%I.%%I', n.nspname, c.relname), has_table_privilege(c.oid, 'SELECT')
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_partitioned_table p ON p.partrelid = i.inhparent AND p.partstrat = 'r'
+WHERE i.inhparent = %s
+ORDER BY pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT', strpos(pg_get_expr(c.relpartbound, c.oid), 'FROM (MINVALUE') = 0,
+  pg_get_expr(c.relpartbound, c.oid)"""
 _PARTITIONS = """
 WITH part AS (
   SELECT c.oid, format('%%I.%%I', n.nspname, c.relname) AS name, c.relkind, c.relowner, o.relowner AS above,
@@ -215,6 +222,12 @@ class PostgresSchema(ABC):
         oid = self._table(table).oid
         asked = "table_privilege(CAST(%s AS oid), %s)" if column is None else "column_privilege(CAST(%s AS oid), %s, %s)"
         return bool(self._all(f"SELECT has_{asked}", [oid, *([] if column is None else [column]), privilege])[0][0])
+
+    def parts(self, table: str) -> list[str]:
+        """None where the account may read only the table, and not each of its partitions as well."""
+        found = self._all(_PARTS, [self._table(table).oid])
+        sources = [f"{name.replace('%', '%%')} AS {self.label(table)}" for name, may_read in found if may_read]
+        return sources if len(sources) == len(found) else []
 
     def partitions(self, table: str) -> list[tuple[str, str]]:
         """Those that another one follows, beginning where they end: the last one is not among them."""

@@ -39,7 +39,7 @@ def ranges(database: Database, layout: Layout, wanted: int) -> list[Range]:
     if database.lanes < 2 or table.key[0].kind != "integer" or any(column.nullable for column in table.key):
         return []
     with database.guard():
-        if database.partitions(table.name) or database.rows(statements.counted(MOST + 1)).fetchall()[0][0] <= MOST:
+        if database.parts(table.name) or database.rows(statements.counted(MOST + 1)).fetchall()[0][0] <= MOST:
             return []
         found = [layout.parts(row)[0] for end in statements.ends() for row in database.rows(end).fetchall()]
     if len(found) < 2 or not all(isinstance(number, int) for number in found):

@@ -135,6 +135,9 @@ class Sqlite:
     def claim(self, table: str) -> None:
         """The write lock is the whole database's."""
 
+    def parts(self, table: str) -> Sequence[str]:
+        return ()
+
     def partitions(self, table: str) -> Sequence[tuple[str, str]]:
         return ()
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from retentiond.core.anonymise import Strategy, Truncate
@@ -71,16 +72,22 @@ class SqlView:
         return [replace(scope, part=str(each)) for each in ranges(self.database, self.layout(scope), wanted)] or [scope]
 
     def scan(self, scope: Scope) -> Iterator[Page]:
-        layout = self.layout(scope)
-        if scope.part:
-            part = Range.read(scope.part)
-            layout = replace(layout, statements=layout.statements.between(part.low, part.high))
-        before = 0
-        for stretch in (self._without_key, self._in_key_order):
-            for found in stretch(layout, scope):
+        layout, before = self.layout(scope), 0
+        for part, stretch in product(self._parts(layout, scope.part), (self._without_key, self._in_key_order)):
+            for found in stretch(part, scope):
                 for first in range(0, len(found.rows) or bool(found.unseen or found.unseen_done), PAGE):
                     yield page_of(layout, found.part(first, PAGE), before + first)
                 before += len(found.rows)
+
+    def _parts(self, layout: Layout, named: str) -> Iterable[Layout]:
+        """The part of that name alone; or partition by partition, so that the rows of each stand together; or the table."""
+        statements = layout.statements
+        if named:
+            part = Range.read(named)
+            return [replace(layout, statements=statements.between(part.low, part.high))]
+        with self.database.guard():
+            sources = self.database.parts(layout.table.name)
+        return [replace(layout, statements=statements.within(source)) for source in sources] or [layout]
 
     def probe(self, scope: Scope, keys: Sequence[str]) -> Page:
         if self._is_fresh(self.layout(scope, checked=False)):
