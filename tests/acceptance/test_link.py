@@ -81,6 +81,26 @@ def test_what_keeps_one_item_keeps_its_set_before_the_plan_and_after(calls, scop
     calls.told("audit", "verify")
 
 
+@pytest.mark.parametrize("scope", HOLDS, ids=[s[-1] for s in HOLDS])
+def test_what_stays_because_a_hold_keeps_its_set_breaks_no_promise(calls, scope):
+    calls.told("hold", "place", "H", *WHY, *scope)
+    rules = calls.json("apply", calls.plan()) and calls.json("plan")["rules"]
+    assert sum(rule["overdue"] for rule in rules) == 0
+    assert calls.json("status")["categories"][0]["overdue"] == 0
+    calls.told("hold", "release", "H", "--reason", "settled")
+    assert sum(rule["overdue"] for rule in calls.json("plan")["rules"]) == 3
+
+
+def test_what_stays_because_its_set_is_not_due_breaks_the_promise_unless_a_hold_keeps_the_set_too(calls):
+    sound(calls, 2, NEW)
+    calls.told("hold", "place", "H", *WHY, "--path", "sound/3/a.wav")
+    assert {rule["rule"]: rule["overdue"] for rule in calls.json("plan")["rules"]} == {"rows": 3, "sound": 4}
+    calls.file("sound/3/b.wav", NEW)
+    (rule,) = [r for r in calls.json("explain", "till", "sales/3")["rules"] if r["rule"] == "rows"]
+    assert (rule["verdict"], rule["overdue"]) == ("kept", False), "the hold alone would keep it"
+    assert "hold H covers it" in rule["reason"]
+
+
 def test_one_that_is_not_due_keeps_its_set(calls):
     sound(calls, 3, NEW)
     value = calls.json("plan")
