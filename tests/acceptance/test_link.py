@@ -91,6 +91,20 @@ def test_what_stays_because_a_hold_keeps_its_set_breaks_no_promise(calls, scope)
     assert sum(rule["overdue"] for rule in calls.json("plan")["rules"]) == 3
 
 
+def test_a_rule_that_names_nobody_is_covered_through_its_set(calls):
+    calls.category("calls", RULES.replace("    link: id\n", "    link: id\n    subject: {customer: customer}\n"))
+    placed = calls.json("hold", "place", "H", *WHY, "--subject", "customer=2")
+    assert (placed["uncovered"], placed["through_sets"]) == ([], [{"category": "calls", "rule": "sound"}])
+    assert [(each["rule"], each["items"]) for each in placed["covers"]] == [("rows", 1)]
+    calls.told("apply", calls.plan())
+    assert left(calls) == ({2}, {2})
+    told = calls.told("hold", "place", "H2", *WHY, "--subject", "customer=3").out
+    assert "covered with their sets, where another item of these is: calls/sound" in told
+    assert "uncovered" not in told
+    placed = calls.json("hold", "place", "H3", *WHY, "--subject", "customer=2", "--store", "desk")
+    assert (placed["uncovered"], placed["through_sets"]) == ([{"category": "calls", "rule": "sound"}], [])
+
+
 def test_what_stays_because_its_set_is_not_due_breaks_the_promise_unless_a_hold_keeps_the_set_too(calls):
     sound(calls, 2, NEW)
     calls.told("hold", "place", "H", *WHY, "--path", "sound/3/a.wav")
