@@ -189,7 +189,7 @@ def _reviews(house: House, now: datetime) -> Iterator[Alarm]:
     """Holds whose day of review has come, each named by its entry in the audit log."""
     zone = house.rulebook.zone
     today = now.astimezone(zone).date()
-    for hold in house.holds.current().holds:
-        if hold.review_on is None or (day := date.fromisoformat(hold.review_on)) > today:
+    for hold in house.holds.all():
+        if hold.released_at or hold.review_on is None or (day := date.fromisoformat(hold.review_on)) > today:
             continue
         yield Alarm("hold-review", f"entry {hold.entry}", micros(first_instant(day, zone)), do="retentiond hold list")

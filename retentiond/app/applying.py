@@ -105,6 +105,7 @@ def apply_plan(
     with house.locked("execute", "a run of `retentiond apply`"):
         recovered = recover(house)
         take_events(house)
+        house.holds.current_anew()
         kept = take_away(house) | (project(house).failed if allowed_by == "person" else {})  # else it was done before the plan
         try:
             check_usable(house, plan)

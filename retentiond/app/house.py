@@ -221,9 +221,10 @@ class House:
 
     @cached_property
     def holds(self) -> HoldRegister:
+        from retentiond.app.holding import as_meant_now
         from retentiond.ledger.registers import HoldRegister
 
-        return HoldRegister(self.ledger)
+        return HoldRegister(self.ledger, partial(as_meant_now, self))
 
     @cached_property
     def recorded(self) -> EventRegister:

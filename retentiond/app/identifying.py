@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from retentiond.app.house import House
+from retentiond.config.settings import Identity
 from retentiond.core.mail import address_of
 from retentiond.core.reference import References, derive
 from retentiond.engine.ports import Identifying
-from retentiond.errors import StoreDenied, UsageError
+from retentiond.errors import ConfigurationError, RetentiondError, StoreDenied, StoreTrouble, UsageError
 
 Identifier = tuple[str, str]
 """(kind, value)."""
@@ -34,6 +35,14 @@ class Widened:
     look_ups: list[LookedUp] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Missed:
+    """The look-ups that could not be made, by name, each with why; `down` are the stores that are not asked again."""
+
+    look_ups: dict[str, RetentiondError] = field(default_factory=dict)
+    down: dict[str, RetentiondError] = field(default_factory=dict)
+
+
 def identifiers_of(words: Iterable[str], option: str) -> tuple[Identifier, ...]:
     """The identifiers that a person typed as K=V; `UsageError` for a word that is none."""
     return tuple(_pair(word, option) for word in words)
@@ -46,8 +55,8 @@ def _pair(word: str, option: str) -> Identifier:
     return kind, value
 
 
-def widen(house: House, given: Sequence[Identifier]) -> Widened:
-    """The given identifiers and all that the configured look-ups give for them. A look-up that fails raises.
+def widen(house: House, given: Sequence[Identifier], missed: Missed | None = None) -> Widened:
+    """The given identifiers and all that the configured look-ups give for them. One that fails raises, or is noted in `missed`.
 
     An address is asked for as it was typed and in small letters, as rules are searched for it.
     """
@@ -56,7 +65,7 @@ def widen(house: House, given: Sequence[Identifier]) -> Widened:
     waiting = list(known)
     while waiting:
         took = waiting.pop(0)
-        for look_up in _look_ups(house, took):
+        for look_up in _look_ups(house, took, missed):
             found.look_ups.append(look_up)
             fresh = [each for each in look_up.gave if each not in known]
             known |= dict.fromkeys(fresh)
@@ -65,17 +74,32 @@ def widen(house: House, given: Sequence[Identifier]) -> Widened:
     return found
 
 
-def _look_ups(house: House, took: Identifier) -> Iterator[LookedUp]:
+def _look_ups(house: House, took: Identifier, missed: Missed | None) -> Iterator[LookedUp]:
     kind, value = took
     for identity in house.settings.identities.values():
         if not re.search(rf"(?<!:):{re.escape(kind)}\b", identity.query):
             continue
-        view = house.view(identity.store)
-        if not isinstance(view, Identifying):
-            raise StoreDenied(f"the store {identity.store} cannot answer queries", do="an identity needs an sql store")
-        spellings = dict.fromkeys((value, address_of(value) or value))
-        gave = dict.fromkeys(each for one in spellings for each in view.identify(identity.query, {kind: one}))
+        if missed is not None and identity.store in missed.down:
+            missed.look_ups[identity.name] = missed.down[identity.store]
+            continue
+        try:
+            gave = _given(house, identity, kind, value)
+        except (StoreTrouble, ConfigurationError) as error:
+            if missed is None:
+                raise
+            missed.look_ups[identity.name] = error
+            missed.down |= {} if isinstance(error, StoreDenied) else {identity.store: error}
+            continue
         yield LookedUp(identity.name, took, [each for each in gave if each != took], identity.several)
+
+
+def _given(house: House, identity: Identity, kind: str, value: str) -> list[Identifier]:
+    """What a look-up gives for an identifier, each once."""
+    view = house.view(identity.store)
+    if not isinstance(view, Identifying):
+        raise StoreDenied(f"the store {identity.store} cannot answer queries", do="an identity needs an sql store")
+    spellings = dict.fromkeys((value, address_of(value) or value))
+    return [*dict.fromkeys(each for one in spellings for each in view.identify(identity.query, {kind: one}))]
 
 
 def refuse_ambiguous(given: Sequence[Identifier], widened: Widened) -> None:

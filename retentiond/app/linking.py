@@ -16,7 +16,7 @@ from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.judging import ready
 from retentiond.app.requiring import seen_by
-from retentiond.core.ladder import Judgement
+from retentiond.core.ladder import LAWFUL, Judgement
 from retentiond.core.linked import Linked, Linking
 from retentiond.core.policy import Category, Rule
 from retentiond.core.request import ErasureRequest, Led
@@ -100,7 +100,8 @@ def link_up(rules: Sequence[Rule], look: Looking) -> Linked:
         try:
             for judged in look(rule):
                 stays = {i: group.reason for group in judged.groups for i in group.positions}
-                gathered.take(rule.name, judged.page, rule.link, judged.due, stays)
+                lawful = {i for group in judged.groups if group.rung in LAWFUL for i in group.positions}
+                gathered.take(rule.name, judged.page, rule.link, judged.due, stays, lawful)
         except (StoreUnavailable, StoreDenied):
             unseen = True
     return gathered.judged([rule.name for rule in rules], unseen=unseen)

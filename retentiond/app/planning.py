@@ -12,6 +12,7 @@ from typing import Any
 from retentiond.app.dropping import take_events
 from retentiond.app.following import Following
 from retentiond.app.happenings import Happenings
+from retentiond.app.holding import not_looked_up
 from retentiond.app.house import House
 from retentiond.app.identifying import Names
 from retentiond.app.judging import as_it_was, lost_requests, ready, standing_requests
@@ -96,12 +97,12 @@ class _Planner:
         self.requests = standing_requests(house) if whom is None else whom
         self.changes: dict[tuple[str, str], Change] = {}
         self.now = at or house.now
-        self.registers: Registers = house.holds.current()
+        self.registers: Registers = house.holds.current_anew()
         self.step = house.ledger.watch_clock()
         self.events = Happenings(house)
         self.counts: list[RuleCounts] = []
         self.refused: list[Refusal] = []
-        self.warnings: list[str] = []
+        self.warnings: list[str] = not_looked_up(self.registers.holds)
         self.unseen: dict[str, RetentiondError] = {}
         self.known = house.memory.places()
         self.places: dict[str, str] = {}

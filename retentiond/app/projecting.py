@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retentiond.app.house import House
 from retentiond.core.item import Page
@@ -47,7 +47,7 @@ def project(house: House) -> Projected:
     if not (names and house.registers().holds) and not house.legal_holds.any():
         return done
     with house.locked("holds", "carrying holds into buckets", wait=True):
-        holds = house.registers().holds
+        holds = [replace(hold, unasked=()) for hold in house.registers().holds]  # what is only in doubt would keep it for long
         for name in names if holds else ():
             try:
                 _put_on(house, name, holds, done)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from retentiond.app.holding import as_meant_now, not_looked_up
 from retentiond.app.house import House
-from retentiond.app.identifying import widen
 from retentiond.app.lifecycles import take_away
 from retentiond.app.projecting import Projected, project
+from retentiond.config.suggest import did_you_mean
 from retentiond.core.item import ENCODED, raw_of
 from retentiond.core.ladder import Bench
 from retentiond.core.pattern import compile_pattern
+from retentiond.core.policy import Rule
 from retentiond.core.registers import Hold
-from retentiond.core.selector import uncovered
+from retentiond.core.selector import in_scope, through_sets, uncovered
 from retentiond.engine.pipeline import bench_for, scope_for
 from retentiond.engine.ports import Evaluating, View
 from retentiond.errors import RetentiondError, StoreTrouble, UsageError
 
+_TAKEN = re.compile(r"(?<!:):(\w+)")
+"""The kinds of identifiers that a look-up takes."""
 _GLANCE = 0.05
 """Seconds between two looks at a batch that is in flight."""
 
@@ -28,6 +33,7 @@ _GLANCE = 0.05
 class Placed:
     """A hold that was placed: what it covers now, which rules it cannot cover, and what was in flight.
 
+    `through_sets` are rules whose items name nobody of the hold, and stay with another item of their set that it covers.
     `expiring` has the rules that their bucket keeps by itself and that could not be taken away there, each with why;
     `projected` says what became of legal holds in buckets.
     """
@@ -35,6 +41,7 @@ class Placed:
     hold: Hold
     covers: dict[tuple[str, str], int] = field(default_factory=dict)
     uncovered: Sequence[tuple[str, str]] = ()
+    through_sets: Sequence[tuple[str, str]] = ()
     in_flight: int = 0
     went: int = 0
     failed: dict[str, str] = field(default_factory=dict)
@@ -47,6 +54,10 @@ def check_hold(house: House, hold: Hold) -> None:
     """`UsageError` for a hold without a scope, with a scope that names nothing there is, or a broken pattern."""
     if not hold.id.strip():
         raise UsageError("the hold has no id", do="name it, for instance by its case")
+    if not hold.mandate.strip():
+        raise UsageError("the mandate is empty", why="it is the ground on which something is kept", do="say which it is")
+    _refuse_no_reason(hold.reason)
+    _refuse_unknown_kind(house, hold)
     scopes = (hold.category, hold.store, hold.path, hold.where)
     if hold.everything and (any(scopes) or hold.subjects):
         raise UsageError("--everything stands alone", why="scopes make a hold smaller, everything makes it whole")
@@ -60,6 +71,32 @@ def check_hold(house: House, hold: Hold) -> None:
         refuse_broken_path(hold.path)
     if hold.where is not None and hold.store is None:
         raise UsageError("a predicate needs a store", why="it is SQL for the tables of one database", do="add --store")
+
+
+def _refuse_no_reason(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("the reason is empty", why="somebody will ask for it later", do="say why, in words for people")
+
+
+def _refuse_unknown_kind(house: House, hold: Hold) -> None:
+    """`UsageError` for an identifier of a kind that no rule maps and no look-up takes: the hold would mean nobody by it."""
+    kinds = {kind for category in house.rulebook.categories.values() for rule in category.rules for kind in rule.subject}
+    kinds |= {kind for identity in house.settings.identities.values() for kind in _TAKEN.findall(identity.query)}
+    for kind, _ in hold.subjects:
+        if kind not in kinds:
+            known = f"the kinds are: {', '.join(sorted(kinds))}" if kinds else "add `subject` to the rules"
+            why = "no rule maps it by `subject`, and no look-up takes it, so nothing would be covered by it"
+            raise UsageError("a subject is of an unknown kind", why=why, do=did_you_mean(kind, kinds, known))
+
+
+def _strange(house: House, hold: Hold, rules: Sequence[tuple[str, Rule]]) -> list[str]:
+    """What a person may not have meant: scopes that no rule has together, and a day of review that is past."""
+    found = []
+    if not any(in_scope(hold, category, rule) for category, rule in rules):
+        found.append(f"it covers nothing: no rule{f' of {hold.category}' if hold.category else ''} is in {hold.store}")
+    if hold.review_on is not None and hold.review_on < house.now.astimezone(house.rulebook.zone).date().isoformat():
+        found.append(f"its day of review, {hold.review_on}, is past")
+    return found
 
 
 def refuse_broken_path(path: str) -> None:
@@ -77,9 +114,10 @@ def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
     """Places a hold and waits for the batches that are in flight. `dry_run` only says what it would cover."""
     check_hold(house, hold)
     if hold.subjects:
-        hold = replace(hold, subjects=tuple(widen(house, hold.subjects).identifiers))
+        (hold,) = as_meant_now(house, [hold])
     rules = [(category.name, rule) for category in house.rulebook.categories.values() for rule in category.rules]
-    placed = Placed(hold, uncovered=uncovered(hold, rules))
+    placed = Placed(hold, uncovered=uncovered(hold, rules), through_sets=through_sets(hold, rules))
+    placed.warnings += [*not_looked_up([hold]), *_strange(house, hold, rules)]
     if not dry_run:
         entry = house.holds.place(hold, house.word)
         placed.in_flight, placed.went = await_flight(house, entry)
@@ -91,6 +129,7 @@ def place_hold(house: House, hold: Hold, *, dry_run: bool) -> Placed:
 
 def release_hold(house: House, hold_id: str, reason: str) -> Projected:
     """Releases a hold; what it meant is judged by the other rungs again, and loses the legal hold that we put on it."""
+    _refuse_no_reason(reason)
     house.holds.release(hold_id, reason, house.word)
     return project(house)
 
@@ -109,9 +148,9 @@ def _count_covered(house: House, placed: Placed) -> None:
     for category in house.rulebook.categories.values():
         for rule in category.rules:
             hold = placed.hold
-            if hold.category not in (None, category.name) or hold.store not in (None, rule.store):
+            if not in_scope(hold, category.name, rule):
                 continue
-            if (category.name, rule.name) in placed.uncovered:
+            if (category.name, rule.name) in (*placed.uncovered, *placed.through_sets):
                 continue
             bench = bench_for(category, rule, house.rulebook.zone, house.now, [hold])
             try:
@@ -136,9 +175,10 @@ def unevaluated(view: View, bench: Bench) -> list[str]:
 
 
 def hold_warnings(house: House) -> list[str]:
-    """The same for every active hold and rule; a store that cannot be looked at is named."""
-    found: list[str] = []
-    holds = [hold for hold in house.registers().holds if hold.where is not None]
+    """The same for every active hold and rule; a store that cannot be looked at is named, and a look-up that cannot be made."""
+    every = house.registers().holds
+    found = not_looked_up(every)
+    holds = [hold for hold in every if hold.where is not None]
     for category in house.rulebook.categories.values() if holds else ():
         for rule in category.rules:
             bench = bench_for(category, rule, house.rulebook.zone, house.now, holds)

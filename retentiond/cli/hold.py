@@ -104,6 +104,9 @@ def _tell(placed: Placed, *, dry_run: bool) -> None:
     if placed.uncovered:
         rules = ", ".join(f"{category}/{rule}" for category, rule in placed.uncovered)
         sentence(f"  uncovered, since they map none of its subjects, so that it cannot protect their items: {rules}")
+    if placed.through_sets:
+        rules = ", ".join(f"{category}/{rule}" for category, rule in placed.through_sets)
+        sentence(f"  covered with their sets, where another item of these is: {rules}")
     if placed.in_flight:
         batches = "1 batch" if placed.in_flight == 1 else f"{placed.in_flight} batches"
         sentence(f"  in flight: {batches} of {placed.went:,} items had begun before; see `retentiond runs`")
@@ -130,6 +133,7 @@ def _placed_json(placed: Placed, *, dry_run: bool) -> dict[str, Any]:
         "placed": not dry_run,
         "covers": [{"category": c, "rule": r, "items": n} for (c, r), n in placed.covers.items()],
         "uncovered": [{"category": c, "rule": r} for c, r in placed.uncovered],
+        "through_sets": [{"category": c, "rule": r} for c, r in placed.through_sets],
         "failed": placed.failed,
         "not_stopped": {rule: str(error.problems[0]) for rule, error in placed.expiring.items()},
         "warnings": placed.warnings,

@@ -179,8 +179,8 @@ Test = Callable[[Look, Iterable[int]], Mapping[int, str]]
 class Rung:
     """One line of the table. `test` names the positions that it matches, with the reason.
 
-    `beats_due` rungs are asked only about what is otherwise due; a `lawful` one may outlast the deletion period, and
-    what another one keeps longer is overdue.
+    `beats_due` rungs are asked only about what is otherwise due; a `lawful` one may outlast the deletion period, for all of
+    a set, and what another one keeps longer is overdue.
     """
 
     name: str
@@ -307,6 +307,12 @@ def _set(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     return {i: blocked[i] for i in positions if i in blocked}
 
 
+def _lawfully(rung: Rung, look: Look) -> set[int]:
+    """What stays because law, lock or hold keeps another item of its set."""
+    linked = look.bench.linked
+    return linked.lawfully(look.page, look.bench.rule.link) if rung.name == SET and linked is not None else set()
+
+
 def _erased(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
     erased = look.meant.erased
     return {i: REASON for i in positions if i in erased} if erased else NOTHING
@@ -386,6 +392,8 @@ LADDER: tuple[Rung, ...] = (
     Rung(DEFAULT, "waiting", _default),
 )
 
+LAWFUL = frozenset(rung.name for rung in LADDER if rung.lawful)
+
 
 def reason_of(rule: Rule) -> str:
     """Why an item of this rule is due, in words that hold for all of them."""
@@ -418,7 +426,7 @@ def judge(page: Page, bench: Bench) -> Judgement:
         if taken:
             groups += _grouped(rung, taken)
             due = [i for i in due if i not in taken]
-            staying += () if rung.lawful else taken
+            staying += () if rung.lawful else sorted({*taken} - _lawfully(rung, look))
     staying = [i for i in staying if bench.overdue([page.starts[i]])] if staying else staying
     overdue = bench.overdue([page.starts[i] for i in due]) + len(staying)
     due_at = [None if i in look.meant.erased else look.due_at[i] for i in due]

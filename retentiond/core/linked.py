@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,22 +57,31 @@ class Orphans:
 
 @dataclass(slots=True)
 class Linked:
-    """The sets of one category: those of which an item is due, as sorted hashes, and why each stays (0: it may go)."""
+    """The sets of one category: those of which an item is due, as sorted hashes, and why each stays (0: it may go).
+
+    `lawful` are the reasons, by number, of law, lock or hold: what such a one keeps breaks no promise.
+    """
 
     due: array[int] = field(default_factory=_hashes)
     why: array[int] = field(default_factory=lambda: array("I"))
     words: Sequence[str] = ()
+    lawful: frozenset[int] = frozenset()
     states: Mapping[State, int] = field(default_factory=dict)
     orphans: Sequence[Orphans] = ()
 
     def reasons(self, page: Page, link: str) -> dict[int, str]:
         """The positions of a page whose set is blocked, each with why."""
-        found: dict[int, str] = {}
+        return {i: f"its set stays together: {self.words[why - 1]}" for i, why in self._blocked(page, link)}
+
+    def lawfully(self, page: Page, link: str) -> set[int]:
+        """The positions of a page whose set is blocked by law, lock or hold."""
+        return {i for i, why in self._blocked(page, link) if why in self.lawful}
+
+    def _blocked(self, page: Page, link: str) -> Iterator[tuple[int, int]]:
         for i, value in enumerate(page.facts[link] if len(page) and self.words else ()):
             at = _position(self.due, hash(value)) if value is not None else None
             if at is not None and self.why[at]:
-                found[i] = f"its set stays together: {self.words[self.why[at] - 1]}"
-        return found
+                yield i, self.why[at]
 
     def number(self, value: str | None) -> int | None:
         """The number of the set that an item with this value goes with."""
@@ -98,10 +107,18 @@ class Linking:
     due: array[int] = field(default_factory=_hashes)
     stays: array[int] = field(default_factory=_hashes)
     why: array[int] = field(default_factory=lambda: array("I"))
-    words: dict[str, int] = field(default_factory=dict)
+    words: dict[tuple[str, bool], int] = field(default_factory=dict)
 
-    def take(self, rule: str, page: Page, link: str, due: Sequence[int], stays: Mapping[int, str]) -> None:
-        """What one page of a rule shows: which positions are due, and why others stay."""
+    def take(
+        self,
+        rule: str,
+        page: Page,
+        link: str,
+        due: Sequence[int],
+        stays: Mapping[int, str],
+        lawful: Collection[int] = (),
+    ) -> None:
+        """What one page of a rule shows: which positions are due, and why others stay; `lawful` are kept by law, lock or hold."""
         values = page.facts[link] if len(page) else ()
         there = (hash(value) for i, value in enumerate(values) if value is not None and i not in page.done)
         self.there.setdefault(rule, _hashes()).extend(there)
@@ -110,30 +127,32 @@ class Linking:
             value = values[i]
             if value is not None and i not in page.done:
                 self.stays.append(hash(value))
-                self.why.append(self._code(f"{rule}: {why}"))
+                self.why.append(self._code(f"{rule}: {why}", lawful=i in lawful))
 
     def judged(self, rules: Sequence[str], *, unseen: bool) -> Linked:
-        """The verdicts; where a store was not seen, no set may go."""
+        """The verdicts; where a store was not seen, no set may go. Of several reasons one of law, lock or hold is told."""
         due = _sorted(self.due)
-        if unseen:
-            return Linked(due, array("I", [1]) * len(due), [UNSEEN], {"complete": 0, "partial": 0, "blocked": len(due)})
-        why = array("I", [0]) * len(due)
+        why = array("I", [self._code(UNSEEN, lawful=False) if unseen else 0]) * len(due)
+        lawful = frozenset(code for (_, is_lawful), code in self.words.items() if is_lawful)
         for value, code in zip(self.stays, self.why, strict=True):
             at = _position(due, value)
-            if at is not None and not why[at]:
+            if at is not None and (not why[at] or (code in lawful and why[at] not in lawful)):
                 why[at] = code
+        words = [said for said, _ in self.words]
+        if unseen:
+            return Linked(due, why, words, lawful, {"complete": 0, "partial": 0, "blocked": len(due)})
         there = {rule: _sorted(self.there.get(rule, _hashes())) for rule in rules}
         blocked = sum(map(bool, why))
         whole = sum(
             not why[at] and all(_position(each, due[at]) is not None for each in there.values()) for at in range(len(due))
         )
         states: dict[State, int] = {"complete": whole, "partial": len(due) - blocked - whole, "blocked": blocked}
-        return Linked(due, why, [*self.words], states, list(_orphans(there)))
+        return Linked(due, why, words, lawful, states, list(_orphans(there)))
 
-    def _code(self, words: str) -> int:
-        if words not in self.words and len(self.words) >= _REASONS:
-            words = OTHERS
-        return self.words.setdefault(words, len(self.words) + 1)
+    def _code(self, said: str, *, lawful: bool) -> int:
+        if (said, lawful) not in self.words and len(self.words) >= _REASONS:
+            said = OTHERS
+        return self.words.setdefault((said, lawful), len(self.words) + 1)
 
 
 def _sorted(hashes: array[int]) -> array[int]:

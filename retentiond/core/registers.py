@@ -3,7 +3,8 @@
 A hold suspends disposal for whatever its scope covers, until it is released. Its scopes are
 joined with AND; `subjects` are the identifiers of one person (widened by the configured
 look-ups), of which any one is enough. In doubt an item is covered: a predicate that cannot be
-evaluated, or that is neither true nor false, covers.
+evaluated, or that is neither true nor false, covers, and a look-up that cannot be made may lead
+to whomever an item names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A suspension of disposal, with its ground. `entry` is its index in the audit log."""
+    """A suspension of disposal, with its ground. `entry` is its index in the audit log.
+
+    `unasked` are the look-ups that could not be made of its subjects, by name, each with why.
+    """
 
     id: str
     reason: str
@@ -30,6 +34,7 @@ class Hold:
     placed_at: datetime | None = None
     released_at: datetime | None = None
     entry: int = -1
+    unasked: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

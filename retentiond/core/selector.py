@@ -2,7 +2,8 @@
 
 Exact paths and whole categories are looked up, patterns are matched, so that thousands of
 holds cost a page little. Covering errs on one side only: an item that cannot be told from a
-covered one is covered.
+covered one is covered. Where a look-up could not be made of the subjects of a hold, any rule that
+says whose its items are may be about them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class HoldIndex:
     """The holds that may concern one rule, arranged for looking up."""
 
     def __init__(self, holds: Iterable[Hold], category: str, rule: Rule) -> None:
-        mine = [h for h in holds if h.category in (None, category) and h.store in (None, rule.store)]
+        mine = [h for h in holds if in_scope(h, category, rule)]
         self._rule = rule
         self._paths: dict[str, list[Hold]] = {}
         self._others: list[Hold] = []
@@ -101,7 +102,7 @@ class HoldIndex:
         What else such a hold asks of an item but its path is not asked here: in doubt it covers.
         """
         everyone = [*self._others, *self._predicates, *(hold for holds in self._paths.values() for hold in holds)]
-        mine = [hold for hold in everyone if any(map(is_about, hold.subjects))]
+        mine = [hold for hold in everyone if hold.unasked or any(map(is_about, hold.subjects))]
         found: dict[int, str] = {}
         for i in positions if mine else ():
             raw = _raw(keys[i])
@@ -144,6 +145,8 @@ class HoldIndex:
     def _covers(self, hold: Hold, raw: str | None, facts: Mapping[str, Sequence[str | None]], i: int) -> bool:
         if hold.path is not None and raw is not None and not _path_covers(hold.path, raw):
             return False
+        if hold.unasked and self._rule.subject:
+            return True
         return not hold.subjects or self._means(hold.subjects, facts, i)
 
     def _means(self, subjects: Iterable[tuple[str, str]], facts: Mapping[str, Sequence[str | None]], i: int) -> bool:
@@ -200,13 +203,32 @@ def selects(rule: Rule, store: str, key: str) -> bool:
     return compile_pattern(selection.pattern).match(raw) is not None
 
 
-def uncovered(hold: Hold, rules: Iterable[tuple[str, Rule]]) -> list[tuple[str, str]]:
+def uncovered(hold: Hold, rules: Sequence[tuple[str, Rule]]) -> list[tuple[str, str]]:
     """The rules (category, rule) in a hold's scope that map none of its subjects: it cannot protect their items."""
-    if not hold.subjects:
-        return []
+    sets = _sets_reached(hold, rules)
+    return [(category, rule.name) for category, rule in _unmapped(hold, rules) if not (rule.link and category in sets)]
+
+
+def through_sets(hold: Hold, rules: Sequence[tuple[str, Rule]]) -> list[tuple[str, str]]:
+    """The rules that map none of its subjects, but whose items it protects by another item of their set."""
+    sets = _sets_reached(hold, rules)
+    return [(category, rule.name) for category, rule in _unmapped(hold, rules) if rule.link and category in sets]
+
+
+def in_scope(hold: Hold, category: str, rule: Rule) -> bool:
+    """Whether a hold is about a rule, by its category and its store."""
+    return hold.category in (None, category) and hold.store in (None, rule.store)
+
+
+def _unmapped(hold: Hold, rules: Sequence[tuple[str, Rule]]) -> list[tuple[str, Rule]]:
+    mine = rules if hold.subjects else ()
+    return [(category, rule) for category, rule in mine if in_scope(hold, category, rule) and not _maps(hold, rule)]
+
+
+def _sets_reached(hold: Hold, rules: Sequence[tuple[str, Rule]]) -> set[str]:
+    return {category for category, rule in rules if rule.link and in_scope(hold, category, rule) and _maps(hold, rule)}
+
+
+def _maps(hold: Hold, rule: Rule) -> bool:
     kinds = {kind for kind, _ in hold.subjects}
-    return [
-        (category, rule.name)
-        for category, rule in rules
-        if hold.category in (None, category) and hold.store in (None, rule.store) and not kinds & set(rule.subject)
-    ]
+    return bool(rule.subject if hold.unasked else kinds & {*rule.subject})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -24,12 +25,20 @@ Word = Callable[[str, str], str]
 """(kind, word) → its keyed reference, 32 hex digits."""
 
 
-class HoldRegister:
-    """The holds, active and released. The active ones are read again only when an entry about a hold has come."""
+Widening = Callable[[Sequence[Hold]], Sequence[Hold]]
+"""Makes of holds by subject what they mean now, in the same order."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+
+class HoldRegister:
+    """The holds, active and released. The active ones are read again only when an entry about a hold has come.
+
+    Holds by subject are widened once each, and never within a transaction. One that is first read within one is as it was placed.
+    """
+
+    def __init__(self, ledger: Ledger, widened: Widening = tuple) -> None:
+        self._ledger, self._widened = ledger, widened
         self._active: Sequence[Hold] = ()
+        self._meant: dict[int, Hold] = {}
         self._read_at = -2
 
     def read(self, change: Transaction) -> Registers:
@@ -37,13 +46,24 @@ class HoldRegister:
         newest = change.newest("hold")
         if newest != self._read_at:
             rows = change.connection.execute(sa.select(schema.hold).where(schema.hold.c.released.is_(None))).all()
-            self._active, self._read_at = [_hold(row) for row in rows], newest
+            holds = [_hold(row) for row in rows]
+            self._active, self._read_at = [self._meant.get(hold.entry, hold) for hold in holds], newest
         return Registers(self._active, newest, change.newest("event"), change.newest("review"))
 
     def current(self) -> Registers:
         """The registers as they are now."""
         with self._ledger.transaction() as change:
-            return self.read(change)
+            found = self.read(change)
+        new = [hold for hold in found.holds if hold.subjects and hold.entry not in self._meant]
+        if new:
+            self._meant |= {hold.entry: hold for hold in self._widened(new)}
+            self._active = [self._meant.get(hold.entry, hold) for hold in found.holds]
+        return replace(found, holds=self._active)
+
+    def current_anew(self) -> Registers:
+        """The same, with every hold by subject widened once more."""
+        self._meant, self._read_at = {}, -2
+        return self.current()
 
     def place(self, hold: Hold, word: Word) -> int:
         """Places a hold; the index of its entry. `UsageError` where its id was used before."""
@@ -59,11 +79,12 @@ class HoldRegister:
             if change.connection.execute(sa.select(schema.hold.c.id).where(schema.hold.c.id == hold.id)).scalar() is not None:
                 raise UsageError("a hold of this id was placed before", why="an id names one hold for ever", do="give another id")
             scopes = sorted(name for name, value in scope.items() if value)
+            unasked = {"unasked": hold.unasked} if hold.unasked else {}
             entry = change.write("hold-placed", hold=word("hold", hold.id), scopes=scopes, mandate=word("mandate", hold.mandate))
             change.connection.execute(
                 schema.hold.insert().values(
                     id=hold.id,
-                    scope=json.dumps(scope),
+                    scope=json.dumps(scope | unasked),
                     reason=hold.reason,
                     mandate=hold.mandate,
                     review_on=hold.review_on,
@@ -113,6 +134,7 @@ def _hold(row: sa.Row[tuple[object, ...]]) -> Hold:
         placed_at=moment(m["placed_at"]),
         released_at=moment(m["released_at"]) if m["released_at"] is not None else None,
         entry=m["placed"],
+        unasked=tuple((name, why) for name, why in scope.get("unasked", ())),
     )
 
 

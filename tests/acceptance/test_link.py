@@ -81,6 +81,40 @@ def test_what_keeps_one_item_keeps_its_set_before_the_plan_and_after(calls, scop
     calls.told("audit", "verify")
 
 
+@pytest.mark.parametrize("scope", HOLDS, ids=[s[-1] for s in HOLDS])
+def test_what_stays_because_a_hold_keeps_its_set_breaks_no_promise(calls, scope):
+    calls.told("hold", "place", "H", *WHY, *scope)
+    rules = calls.json("apply", calls.plan()) and calls.json("plan")["rules"]
+    assert sum(rule["overdue"] for rule in rules) == 0
+    assert calls.json("status")["categories"][0]["overdue"] == 0
+    calls.told("hold", "release", "H", "--reason", "settled")
+    assert sum(rule["overdue"] for rule in calls.json("plan")["rules"]) == 3
+
+
+def test_a_rule_that_names_nobody_is_covered_through_its_set(calls):
+    calls.category("calls", RULES.replace("    link: id\n", "    link: id\n    subject: {customer: customer}\n"))
+    placed = calls.json("hold", "place", "H", *WHY, "--subject", "customer=2")
+    assert (placed["uncovered"], placed["through_sets"]) == ([], [{"category": "calls", "rule": "sound"}])
+    assert [(each["rule"], each["items"]) for each in placed["covers"]] == [("rows", 1)]
+    calls.told("apply", calls.plan())
+    assert left(calls) == ({2}, {2})
+    told = calls.told("hold", "place", "H2", *WHY, "--subject", "customer=3").out
+    assert "covered with their sets, where another item of these is: calls/sound" in told
+    assert "uncovered" not in told
+    placed = calls.json("hold", "place", "H3", *WHY, "--subject", "customer=2", "--store", "desk")
+    assert (placed["uncovered"], placed["through_sets"]) == ([{"category": "calls", "rule": "sound"}], [])
+
+
+def test_what_stays_because_its_set_is_not_due_breaks_the_promise_unless_a_hold_keeps_the_set_too(calls):
+    sound(calls, 2, NEW)
+    calls.told("hold", "place", "H", *WHY, "--path", "sound/3/a.wav")
+    assert {rule["rule"]: rule["overdue"] for rule in calls.json("plan")["rules"]} == {"rows": 3, "sound": 4}
+    calls.file("sound/3/b.wav", NEW)
+    (rule,) = [r for r in calls.json("explain", "till", "sales/3")["rules"] if r["rule"] == "rows"]
+    assert (rule["verdict"], rule["overdue"]) == ("kept", False), "the hold alone would keep it"
+    assert "hold H covers it" in rule["reason"]
+
+
 def test_one_that_is_not_due_keeps_its_set(calls):
     sound(calls, 3, NEW)
     value = calls.json("plan")

@@ -68,6 +68,19 @@ def test_orphans_are_those_of_the_model_and_each_shown_once(items):
     assert found == {pair: (count, count) for pair, count in alone.items() if count}
 
 
+def test_of_several_reasons_one_of_law_lock_or_hold_is_told_where_a_store_was_not_seen_too():
+    for unseen in (False, True):
+        linking = Linking()
+        rows, sound, notes = (page(rule, ["1", "2"]) for rule in RULES)
+        linking.take("rows", rows, "call", [0, 1], {})
+        linking.take("notes", notes, "call", [], {0: "young", 1: "young"})
+        linking.take("sound", sound, "call", [], {0: "hold H covers it"}, {0})
+        linked = linking.judged(RULES, unseen=unseen)
+        other = UNSEEN if unseen else "notes: young"
+        said = {0: "its set stays together: sound: hold H covers it", 1: f"its set stays together: {other}"}
+        assert (linked.reasons(rows, "call"), linked.lawfully(rows, "call")) == (said, {0})
+
+
 def test_where_a_store_was_not_seen_every_set_stays():
     linking, pages = gathered([("rows", 1, True), ("sound", 1, True)])
     linked = linking.judged(RULES, unseen=True)

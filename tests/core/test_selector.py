@@ -245,3 +245,15 @@ def test_the_rules_that_a_hold_by_subject_cannot_protect_are_listed():
     assert [("calls", "old"), ("calls", "raw"), ("mail", "raw")] == uncovered(hold(subjects=(("phone", "7"),)), rules)
     assert [] == uncovered(hold(subjects=(("phone", "7"), ("email", "e"))), [("calls", RULE)])
     assert [] == uncovered(hold(path="a"), rules)
+    in_doubt = hold(subjects=(("phone", "7"),), unasked=(("by-phone", "it is down"),))
+    assert [("calls", "raw"), ("mail", "raw")] == uncovered(in_doubt, rules), "whom a look-up may lead to, no rule says there"
+
+
+def test_a_look_up_that_could_not_be_made_may_lead_to_whomever_an_item_names():
+    in_doubt = {"subjects": (("phone", "7"),), "unasked": (("by-phone", "it is down"),)}
+    assert covers(hold(**in_doubt))
+    assert covers(hold(**in_doubt, path="a"))
+    assert not covers(hold(**in_doubt, path="b"))
+    nobodys = Rule("raw", "desk", PathSelection("**"), Start("modified"), IMMEDIATELY, IMMEDIATELY, Action("delete"))
+    assert not HoldIndex([hold(**in_doubt)], "calls", nobodys).covered(["a"], {}, [0])
+    assert HoldIndex([hold(**in_doubt)], "calls", nobodys).of_person(lambda _: False, ["a"], [0]) == {0: "H1"}
