@@ -153,9 +153,9 @@ def _allowed(house: House, plan: PlanFile, over_limits: str | None) -> tuple[lis
     _check_places(house, plan)
     house.ledger.refuse_stepped_clock()
     standing = [r for r in plan.header.refused if r.blocks and (over_limits is None or r.limit in UNPASSABLE)]
-    blocked = {r.category for r in standing}
+    blocked = plan.header.blocked_by(standing)
     allowed = [c for c in plan.header.categories if c not in blocked]
-    refused = refuse(plan.name, standing) if standing else None
+    refused = refuse(plan.name, standing, whole=plan.header.whole) if standing else None
     if not allowed and refused is not None:
         raise refused
     if refused is not None:

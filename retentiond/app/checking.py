@@ -8,13 +8,15 @@ from itertools import islice
 
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
+from retentiond.app.identifying import failed_look_up, identifying
 from retentiond.app.judging import rivals_of
 from retentiond.app.projecting import is_projected, projecting
 from retentiond.config.load import place_of, promise_findings, secret_findings
+from retentiond.config.settings import Identity
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.expiring import Expiring
 from retentiond.engine.pipeline import bench_for, scope_for, scope_of_steps
-from retentiond.engine.ports import Granted, Proving, View
+from retentiond.engine.ports import Granted, Identifying, Proving, View
 from retentiond.errors import ConfigurationError, Problem, RetentiondError, StoreDenied, StoreUnavailable
 
 _SAMPLES = 5
@@ -62,9 +64,31 @@ def check(house: House, *, offline: bool, probe: bool = False) -> Checked:
             except (StoreUnavailable, StoreDenied) as error:
                 error.place = place_of(house.loaded, category.name, rule.name, error.word)
                 checked.down[f"{category.name}/{rule.name}"] = error
+    if not offline:
+        _explain_look_ups(house, checked)
     if probe and not offline:
         _prove(house, checked)
     return checked
+
+
+def _explain_look_ups(house: House, checked: Checked) -> None:
+    """Every look-up of `identities`, as far as its database takes the query; it is asked nothing."""
+    for identity in house.settings.identities.values():
+        try:
+            _explain(identifying(house, identity), identity)
+        except (StoreUnavailable, StoreDenied) as error:
+            checked.down[f"identities: {identity.name}"] = failed_look_up(house, identity, error)
+
+
+def _explain(view: Identifying, identity: Identity) -> None:
+    """`StoreDenied` unless the query can be asked by one of its kinds alone, as it will be; others may stand in its quotes."""
+    troubles = list[StoreDenied]()
+    for kind in sorted(identity.kinds):
+        try:
+            return view.refuse_identity(identity.query, kind)
+        except StoreDenied as error:
+            troubles.append(error)
+    raise troubles[0]
 
 
 def _prove(house: House, checked: Checked) -> None:

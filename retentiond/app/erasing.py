@@ -9,7 +9,7 @@ goes with the next plan of its category once nothing keeps it any more.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -49,26 +49,63 @@ class Erasure:
 def plan_erasure(
     house: House, given: Sequence[Identifier], name: str, reason: str, by: str, progress: Progress = silent
 ) -> Erasure:
-    """Receives a request (the same one again is the one that is there) and plans it over every store."""
-    if not name.strip():
-        raise UsageError("the request has no name", do="give --request, for instance the number of its ticket")
-    widened = widen(house, given)
-    refuse_ambiguous(given, widened)
-    _refuse_unmapped(house, widened)
-    year, names = house.now.year, Names(house)
-    for one in house.requests.all():
-        year = one.request.year if one.name == name else year
+    """Receives a request and plans it over every store.
+
+    The same one again, by some of what it was given or led to, is the one that is there: it means whom it meant then, whatever
+    the look-ups give by now, since the rows that they read may have gone by it.
+    """
+    _refuse_blank(name, reason)
+    received = house.requests.all() if house.directory.exists() else []
+    before = next((one.request for one in received if one.name == name), None)
+    widened, names = widen(house, given, certain=True), Names(house)
+    year = house.now.year if before is None else before.year
     rules = [rule for category in house.rulebook.categories.values() for rule in category.rules]
-    spelled = [(each[0], one) for each in widened.identifiers for one in spellings_of(each, rules)]
-    copies = house.copies.holding(spelled)
-    subjects = frozenset((kind, names.subject(year, kind, value)) for kind, value in spelled)
+
+    def references(identifier: Identifier) -> frozenset[Identifier]:
+        return frozenset((identifier[0], names.subject(year, identifier[0], one)) for one in spellings_of(identifier, rules))
+
+    notes = list[str]()
+    if before is None:
+        refuse_ambiguous(given, widened)
+        _refuse_unmapped(house, widened.identifiers)
+    elif before.subjects:
+        notes = _only_known(widened, before, references)
+        _refuse_unmapped(house, before.subjects)
+    subjects = frozenset().union(*map(references, widened.identifiers))
+    copies = house.copies.holding([(each[0], one) for each in widened.identifiers for one in spellings_of(each, rules)])
     until = house.settings.suppression.end(house.now, house.rulebook.zone)
-    whom = ErasureRequest(-1, year, house.now, subjects)
-    request = house.requests.receive(name, reason, by, whom, micros(until) if until else _NEVER, house.word, copies)
+    whom, end = ErasureRequest(-1, year, house.now, subjects), micros(until) if until else _NEVER
+    request = house.requests.receive(name, reason, by, whom, end, house.word, [*map(references, given)], copies)
     planned = plan_again(house, request, progress)
+    planned.warnings += notes
     if not planned.header.total and house.requests.get(request.entry).allowed is not None:  # nobody will apply it
         look_again(house, [request.entry])
     return Erasure(request, widened, planned, beyond(house, request))
+
+
+def _refuse_blank(name: str, reason: str) -> None:
+    if not name.strip():
+        raise UsageError("the request has no name", do="give --request, for instance the number of its ticket")
+    if not reason.strip():
+        raise UsageError("the request has no reason", do="give --reason, in words for people")
+
+
+def _only_known(widened: Widened, before: ErasureRequest, references: Callable[[Identifier], Set[Identifier]]) -> list[str]:
+    """Leaves of what look-ups give now what a request has already; says what is new, and what it knows beside.
+
+    One that others share by now stays the request's: it was the person's alone when it was received.
+    """
+    known = [each for each in widened.identifiers if references(each) & before.subjects]
+    others, notes = len(widened.identifiers) - len(known), list[str]()
+    beside = sorted({kind for kind, _ in before.subjects} - {kind for kind, _ in known})
+    if others:
+        what = f"{others} identifiers that the look-ups give by now are not of this request, and are not searched for"
+        notes.append(f"{what}: if they are the person's, give another --request for them")
+    if beside:
+        notes.append(f"the request knows the person by {', '.join(beside)} as well, as when it was received")
+    widened.identifiers = known
+    widened.left_out = {each: u for each, u in widened.left_out.items() if not references(each) & before.subjects}
+    return notes
 
 
 def plan_again(house: House, request: ErasureRequest, progress: Progress = silent) -> Planned:
@@ -78,10 +115,10 @@ def plan_again(house: House, request: ErasureRequest, progress: Progress = silen
     return make_plan(house, names, stays=True, whom=whom, progress=progress)
 
 
-def _refuse_unmapped(house: House, widened: Widened) -> None:
+def _refuse_unmapped(house: House, identifiers: Iterable[Identifier]) -> None:
     """`UsageError` where no rule maps any of the identifiers: nobody would be looked for, and nothing found."""
     kinds = sorted({kind for c in house.rulebook.categories.values() for rule in c.rules for kind in rule.subject})
-    if not {kind for kind, _ in widened.identifiers} & {*kinds}:
+    if not {kind for kind, _ in identifiers} & {*kinds}:
         raise UsageError(
             "no rule maps any of these identifiers",
             why=f"rules map {', '.join(kinds)}" if kinds else "no rule says by `subject` whose its items are",

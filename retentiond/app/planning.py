@@ -272,6 +272,7 @@ class _Planner:
             forecast=self.forecast,
             requests=[request.entry for request in self.whom] if self.whom is not None else None,
             sets=self.sets(),
+            whole=self.whom is not None and self.back is None,
         )
 
     def remember(self) -> None:

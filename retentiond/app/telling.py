@@ -218,8 +218,10 @@ def holds_covering(house: House, store: str, key: str) -> list[Hold]:
 
 
 def record_event(house: House, name: str, subject: str, at: datetime) -> None:
-    """Records an event that some category declares as recorded; `UsageError` otherwise."""
+    """Records an event that some category declares as recorded; `UsageError` otherwise, and for a subject without a name."""
     _declared(house, name)
+    if not subject.strip():
+        raise UsageError("the event is about nobody", why="its subject is empty", do=f"retentiond event record {name} SUBJECT")
     house.recorded.record(name, subject, at, house.word)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retentiond.app.beyond_use import Beyond
     from retentiond.app.erasing import Erasure
     from retentiond.app.house import House
+    from retentiond.app.identifying import Widened
     from retentiond.ledger.requests import Kept
 
 
@@ -70,8 +71,8 @@ def _carry_out(at_home: House, erasure: Erasure, *, yes: bool) -> int:
     from retentiond.app.enforcing import apply_named
     from retentiond.app.trail import publish
 
-    total = erasure.planned.header.total
-    if total:
+    total, is_refused = erasure.planned.header.total, bool(erasure.planned.header.blocked())
+    if total and not is_refused:
         agreed(f"Erase {many(total, 'item')} for ever?", yes=yes)
     plan = at_home.plans.find(erasure.planned.name)
     try:
@@ -97,6 +98,8 @@ def _tell(erasure: Erasure) -> None:
     for look_up in widened.look_ups:
         gave = ", ".join(f"{kind}={value}" for kind, value in look_up.gave) or "nothing further"
         sentence(f"  looked up: {look_up.name}: {'='.join(look_up.took)} gives {gave}")
+    for (kind, value), look_up in widened.left_out.items():
+        sentence(f"  left out: {kind}={value}: {look_up.name} leads from it to others, too, so what only it names stays")
     sentence("  identifiers: " + ", ".join(f"{kind}={value}" for kind, value in widened.identifiers))
     say()
     counts(planned.header.counts)
@@ -140,11 +143,7 @@ def as_json(erasure: Erasure, kept: Kept | None = None) -> dict[str, Any]:
         "request": erasure.request.entry,
         "state": kept.state if kept is not None else "received",
         "plan": planned.name,
-        "identifiers": [{"kind": kind, "value": value} for kind, value in widened.identifiers],
-        "look_ups": [
-            {"name": u.name, "took": dict([u.took]), "gave": [{"kind": k, "value": v} for k, v in u.gave]}
-            for u in widened.look_ups
-        ],
+        **_as_json_whom(widened),
         "rules": [dict(c) for c in header.counts],
         "refused": [refusal_json(r) for r in header.refused],
         "stays": [
@@ -177,3 +176,12 @@ def as_json(erasure: Erasure, kept: Kept | None = None) -> dict[str, Any]:
         "warnings": planned.warnings,
         "errors": [row(error.problems[0]) for error in planned.unseen.values()],
     }
+
+
+def _as_json_whom(widened: Widened) -> dict[str, Any]:
+    left_out = [{"kind": kind, "value": value, "look_up": u.name} for (kind, value), u in widened.left_out.items()]
+    look_ups = [
+        {"name": u.name, "took": dict([u.took]), "gave": [{"kind": k, "value": v} for k, v in u.gave]} for u in widened.look_ups
+    ]
+    identifiers = [{"kind": kind, "value": value} for kind, value in widened.identifiers]
+    return {"identifiers": identifiers, "look_ups": look_ups, **({"left_out": left_out} if left_out else {})}

@@ -158,7 +158,12 @@ def tell_refused(name: str, header: Header) -> None:
         return
     if header.forecast:
         return
-    sentence(f"  The steps of {', '.join(sorted(header.blocked()))} will not be carried out.")
+    if header.whole:
+        sentence("  Nothing of this erasure will be carried out: an identifier that matches so much may be mistaken.")
+        say("  To look at what would go:")
+        say(f"    retentiond plan show {short(name)}")
+    else:
+        sentence(f"  The steps of {', '.join(sorted(header.blocked()))} will not be carried out.")
     if any(r.limit in UNPASSABLE for r in blocking):
         say("  This cannot be passed: see `retentiond clock` and `retentiond approve`.")
     else:

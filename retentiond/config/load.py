@@ -182,6 +182,12 @@ def place_of(loaded: Loaded, category: str, rule: str, word: str) -> tuple[str, 
     return found.file, found.line, found.column
 
 
+def place_of_identity(loaded: Loaded, name: str) -> tuple[str, int, int]:
+    """Where the query of a look-up stands."""
+    found = loaded.settings_part.at("identities").at(name).at("query").problem("")
+    return found.file, found.line, found.column
+
+
 def _spelt(part: Part, word: str) -> Problem | None:
     """Where a word stands in a part, as a key or as a whole value."""
     if isinstance(part.data, dict | list):

@@ -29,6 +29,8 @@ from retentiond.core.policy import StoreDefinition
 from retentiond.engine.ports import StoreType
 from retentiond.errors import Problem
 
+_TAKEN = re.compile(r"(?<!:):([A-Za-z_]\w*)")
+"""An identifier that a query takes."""
 SUPPRESSION = Period(months=24, words="2 years")
 
 
@@ -54,6 +56,11 @@ class Identity:
     store: str
     query: str
     several: bool = False
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of identifiers that the query takes."""
+        return frozenset(_TAKEN.findall(self.query))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +240,7 @@ def _identities(part: Part | None, stores: Mapping[str, Declared] | None, found:
         store, query = shape.get("store"), shape.get("query")
         if store and stores is not None:
             found += asks_a_store(shape.where("store"), store, stores)
-        if query and not re.search(r"(?<!:):[A-Za-z_]\w*", query):
+        if query and not _TAKEN.search(query):
             why = "without an identifier to look up, it would lead from everybody to everybody"
             found.append(shape.where("query").problem("the query takes no identifier", why, "use one, such as :email"))
         yield name, Identity(name, store or "", query or "", bool(shape.get("several")))

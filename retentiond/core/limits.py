@@ -96,8 +96,11 @@ def trips(refusals: Iterable[Refusal], tally: Tally) -> tuple[list[Refusal], lis
     return (found, []) if tally.due else ([], found)
 
 
-def refuse(plan: str, refusals: Sequence[Refusal]) -> PlanRefused:
-    """The error that says which bounds stand in the way, and prints the line that lets them pass."""
+def refuse(plan: str, refusals: Sequence[Refusal], *, whole: bool = False) -> PlanRefused:
+    """The error that says which bounds stand in the way, and prints the line that lets them pass.
+
+    `whole` is said of an erasure, of which nothing goes then: an identifier that matches so much may be mistaken.
+    """
     lines = [words(r) for r in refusals]
     fixed = [r for r in refusals if r.limit in UNPASSABLE]
     do = (
@@ -105,6 +108,11 @@ def refuse(plan: str, refusals: Sequence[Refusal]) -> PlanRefused:
         if fixed
         else f"if this is meant: {passing_line(plan)}"
     )
+    if whole:
+        what = "a limit stands in the way of this erasure, and nothing of it is done"
+        lines.append("an identifier that matches so much may be mistaken")
+        do = do if fixed else f"look at what would go: retentiond plan show {plan[:12]}; {do}"
+        return PlanRefused(what, why="; ".join(lines), do=do)
     return PlanRefused("a limit stands in the way of this plan", why="; ".join(lines), do=do)
 
 

@@ -8,7 +8,7 @@ of steps, days and reboots later, and an edited plan is another plan, which nobo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -102,7 +102,8 @@ class Header:
     a hold that was read; `rulebook` covers the plan's categories and stores only. `forecast`
     is true of a plan made with `--at`, which cannot be applied. `requests` are the erasure requests that a plan is
     about, by the indexes of their entries in the audit log: such a plan is about these people's items, and no look at
-    its categories; None of any other plan. `sets` counts the sets of each category that has some, by verdict.
+    its categories; None of any other plan. `sets` counts the sets of each category that has some, by verdict. `whole` is true of
+    an erasure, which a limit stops as a whole: who was meant may be mistaken, and then is so in every category.
     """
 
     salt: str
@@ -119,6 +120,7 @@ class Header:
     forecast: bool = False
     requests: Sequence[int] | None = None
     sets: Sequence[Mapping[str, Any]] = ()
+    whole: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The header line without the plan's name."""
@@ -138,6 +140,7 @@ class Header:
             "forecast": self.forecast,
             **({"requests": list(self.requests)} if self.requests is not None else {}),
             **({"sets": [dict(s) for s in self.sets]} if self.sets else {}),
+            **({"whole": True} if self.whole else {}),
         }
 
     @property
@@ -155,7 +158,12 @@ class Header:
 
     def blocked(self) -> set[str]:
         """The categories that a limit has refused."""
-        return {r.category for r in self.refused if r.blocks}
+        return self.blocked_by(self.refused)
+
+    def blocked_by(self, refusals: Iterable[Refusal]) -> set[str]:
+        """The categories that these refusals stop: their own, or all of a plan that they stop as a whole."""
+        found = {r.category for r in refusals if r.blocks}
+        return {*self.categories} if found and self.whole else found
 
 
 def header_from(line: Mapping[str, Any]) -> Header:
@@ -180,6 +188,7 @@ def header_from(line: Mapping[str, Any]) -> Header:
         forecast=line["forecast"],
         requests=line.get("requests"),
         sets=line.get("sets", ()),
+        whole=line.get("whole", False),
     )
     if canonical(header.as_json()) != canonical(dict(line)):
         raise ValueError("the header of a plan has one spelling, and this is another")

@@ -44,7 +44,7 @@ def told_by(line: bytes, events: Collection[str], zone: ZoneInfo) -> Told:
     event, subject, do = value.get("event"), value.get("subject"), value.get("do", "record")
     if not isinstance(event, str) or event not in events:
         raise ValueError("no category declares this event as recorded")
-    if not isinstance(subject, str) or not subject or "\0" in subject:
+    if not isinstance(subject, str) or not subject.strip() or "\0" in subject:
         raise ValueError("the subject is no text")
     if do not in ("record", "withdraw"):
         raise ValueError("`do` is neither record nor withdraw")

@@ -368,6 +368,9 @@ class Identifying(Protocol):
     def identify(self, query: str, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """(kind, value) of every column and row that the query gives for the known identifiers (`:kind`)."""
 
+    def refuse_identity(self, query: str, kind: str) -> None:
+        """`StoreDenied` unless `identify` could be asked this for an identifier of the kind. It is explained, and not run."""
+
 
 @runtime_checkable
 class Proving(Protocol):

@@ -8,7 +8,7 @@ or an import. When its time is over, the references go too.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -70,27 +70,29 @@ class RequestRegister:
         self._ledger = ledger
 
     def receive(
-        self, name: str, reason: str, by: str, whom: ErasureRequest, until: int, word: Word, copies: Holding | None = None
+        self,
+        name: str,
+        reason: str,
+        by: str,
+        whom: ErasureRequest,
+        until: int,
+        word: Word,
+        given: Sequence[Set[tuple[str, str]]] = (),
+        copies: Holding | None = None,
     ) -> ErasureRequest:
         """Writes a request down; the same request again is the one that is there.
 
-        `whom` has its year and its identifiers, `copies` hold what is about the person, as far as is known now. `UsageError`
-        where the name was used for other identifiers.
+        `whom` has its year and its identifiers; `given` what a person has typed of them, each in all its spellings; `copies` hold
+        what is about the person, as far as is known now. `UsageError` where the name was used for other identifiers: the same
+        request again may give some of those that it has, and keeps all of them.
         """
         copies = copies or Holding()
         with self._ledger.transaction() as change:
             row = change.connection.execute(sa.select(schema.request).where(schema.request.c.name == name)).one_or_none()
             if row is not None:
-                if row.withdrawn is not None:
-                    raise UsageError("the request of this name was withdrawn", do="give another --request for a new one")
+                _refuse_another(row, given)
                 known = _kept(row).request
-                if known.year == whom.year and known.subjects != whom.subjects:
-                    raise UsageError(
-                        "a request of this name was made for other identifiers",
-                        why="one name is one person's request, for ever",
-                        do="give another --request, or the identifiers that it had",
-                    )
-                mine = schema.request.c.entry == known.entry
+                mine, copies = schema.request.c.entry == known.entry, _kept(row).copies.with_more(copies)
                 change.connection.execute(schema.request.update().where(mine).values(copies=json.dumps(asdict(copies))))
                 return _with_copies(change, [known], {known.entry: copies})[0]
             kinds = sorted({kind for kind, _ in whom.subjects})
@@ -230,6 +232,18 @@ def _joined(before: Mapping[Place, Stays], meant: Mapping[Place, Stays], seen: M
         items = frozenset[str]().union(*(one.items or () for one in each))
         found[place] = Stays(each[0].store, items, seen[place].grounds if place in seen else ())
     return found
+
+
+def _refuse_another(row: sa.Row[Any], given: Sequence[Set[tuple[str, str]]]) -> None:
+    """`UsageError` where a request was withdrawn, or does not have all that was given."""
+    if row.withdrawn is not None:
+        raise UsageError("the request of this name was withdrawn", do="give another --request for a new one")
+    if not all(each & _kept(row).request.subjects for each in given):
+        raise UsageError(
+            "a request of this name was made for other identifiers",
+            why="one name is one person's request, for ever",
+            do="give another --request, or the identifiers that it had",
+        )
 
 
 def _disposed(change: Transaction, entry: int) -> int:

@@ -8,6 +8,7 @@ import pytest
 from retentiond.app.house import House, read_clock
 from retentiond.app.planning import make_plan
 from tests.acceptance.shop import LETTERS, NEW, SALES
+from tests.acceptance.town import ASKED
 
 
 def refused(shop, *args):
@@ -270,3 +271,24 @@ def test_a_backlog_that_has_shrunk_is_not_held_up_by_the_plan_that_waits(busy):
     busy.told("apply", "--category", "trade", code=3)
     busy.sql("DELETE FROM sales WHERE id > 3 AND id < 100")
     assert busy.json("apply", "--category", "trade")["counts"]["disposed"] == 3
+
+
+def test_a_limit_stops_an_erasure_as_a_whole_until_a_person_has_looked(town):
+    town.category("trade", SALES, head="")
+    at = f"{NEW:%Y-%m-%d %H:%M:%S}"
+    town.sale(*[(i, at, "7" if i % 2 else "8", "x") for i in range(100, 400)])
+    before = town.ids(), town.left()
+    said = town.told("erase", "customer=7", *ASKED, code=3)
+    assert (town.ids(), town.left()) == before
+    plan = town.entries("plan-made")[-1]["plan"]
+    line = f"retentiond apply {plan[:12]} --over-limits {plan[:12]}"
+    for words in ("Nothing of this erasure will be carried out", f"retentiond plan show {plan[:12]}", line):
+        assert words in " ".join(said.out.split())
+    assert f"retentiond plan show {plan[:12]}" in said.err
+    assert line in said.err
+    town.told("apply", plan, code=3)
+    assert (town.ids(), town.left()) == before
+    assert not town.entries("request-allowed")
+    town.told("apply", plan, "--over-limits", plan)
+    assert town.left() == {"tickets/8/a.txt", "tickets/8/deep/b.txt"}
+    assert len(town.ids()) == 151

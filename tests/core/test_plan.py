@@ -42,6 +42,7 @@ OTHER = {
     "forecast": True,
     "requests": [7],
     "sets": [{"category": "calls", "complete": 1, "partial": 0, "blocked": 0}],
+    "whole": True,
 }
 
 
@@ -123,6 +124,8 @@ def test_an_edited_line_is_no_header(changed):
 def test_a_category_is_blocked_by_its_refusals_but_not_by_refused_children():
     refused = [Refusal("a", "r", "items", 2, 1), Refusal("b", "r", "children", 2, 0), Refusal("c", "r", "clock", 2, 0)]
     assert {"a", "c"} == replace(HEADER, refused=refused).blocked()
+    assert {"calls", "mail"} == replace(HEADER, refused=refused, categories=["calls", "mail"], whole=True).blocked()
+    assert set() == replace(HEADER, refused=[], whole=True).blocked()
 
 
 def test_counts_go_to_the_column_of_their_verdict():

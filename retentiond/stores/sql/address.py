@@ -109,12 +109,12 @@ def parsed(url: str, password: str | None = None) -> Address:
     )
 
 
-def named_values(query: str, known: Mapping[str, str]) -> tuple[str, Sequence[str]]:
+def named_values(query: str, known: Mapping[str, str | None]) -> tuple[str, Sequence[str | None]]:
     """A query with `:name` parameters as drivers want it that format: `%s` for each, `%%` for `%`, and the values in order.
 
     What stands in quotes or comments is no parameter, nor is `::`. An unknown name stays, for the database to refuse.
     """
-    values: list[str] = []
+    values: list[str | None] = []
 
     def change(found: re.Match[str]) -> str:
         name = found[2]

@@ -177,7 +177,7 @@ class Database(Protocol):
         """Raises `StoreDenied` unless a text is one whole condition on a table, without parameters."""
         ...
 
-    def refuse_query(self, query: str, values: Mapping[str, str]) -> None:
+    def refuse_query(self, query: str, values: Mapping[str, str | None]) -> None:
         """Raises `StoreDenied` unless a text is one query, without other parameters than these."""
         ...
 

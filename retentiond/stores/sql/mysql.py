@@ -226,7 +226,7 @@ class Mysql(MysqlSchema):
         for form in (f"(\n{MYSQL.literal(text)}\n)", f"\n{MYSQL.literal(text)}\n"):
             self._explain(f"SELECT 1 FROM {self.source(table)} WHERE {form}", ())
 
-    def refuse_query(self, query: str, values: Mapping[str, str]) -> None:
+    def refuse_query(self, query: str, values: Mapping[str, str | None]) -> None:
         """As a derived table first: there, nothing that writes is allowed."""
         text, given = named_values(query, values) if values else (MYSQL.literal(query), [])
         for form in (f"SELECT 1 FROM (\n{text}\n) AS x", text):

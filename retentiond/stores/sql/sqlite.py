@@ -351,7 +351,7 @@ class Sqlite:
         for form in (f"(\n{text}\n)", f"\n{text}\n"):
             self._explain(f"SELECT 1 FROM {SQLITE.quoted(table)} WHERE {form}")
 
-    def refuse_query(self, query: str, values: Mapping[str, str]) -> None:
+    def refuse_query(self, query: str, values: Mapping[str, str | None]) -> None:
         """Raises `StoreDenied` unless a text is one query, without other parameters than these.
 
         As a derived table first: some pragmas take effect even when they are only explained.
@@ -360,7 +360,7 @@ class Sqlite:
         for form in (f"SELECT 1 FROM (\n{query}\n) WHERE 1", query):
             self._explain(form, values)
 
-    def _explain(self, statement: str, values: Mapping[str, str] | None = None) -> None:
+    def _explain(self, statement: str, values: Mapping[str, str | None] | None = None) -> None:
         with self.guard():
             if "\0" in statement or not is_utf8(statement):
                 raise StoreDenied("the database does not accept a statement", why="it is no SQL")

@@ -176,6 +176,9 @@ class SqlView:
         names, rows = self.database.read(lambda: self.database.named(text, known))
         yield from ((n, str(v)) for row in rows for n, v in zip(names, row, strict=True) if v is not None)
 
+    def refuse_identity(self, query: str, kind: str) -> None:
+        self._one_query(query, {kind: None})
+
     def definition(self, scope: Scope) -> Mapping[str, Any]:
         return definition_of(self.database, self.layout(scope).table)
 
@@ -185,7 +188,7 @@ class SqlView:
         found = self.looked_up(layout, (), wanted, self.database.read)
         return rows_of(layout, found, layout.order(found.rows, wanted), revisions)
 
-    def _one_query(self, query: str, values: Mapping[str, str]) -> str:
+    def _one_query(self, query: str, values: Mapping[str, str | None]) -> str:
         """The text of somebody's query, to stand in parentheses; `StoreDenied` unless it is one, and only looks."""
         text = query.strip().rstrip(";")
         self.database.refuse_query(text, values)
