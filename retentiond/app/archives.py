@@ -10,9 +10,11 @@ from typing import Literal
 from retentiond.app.house import House
 from retentiond.archive.reading import EVERYTHING, Reading
 from retentiond.archive.restoring import restored
+from retentiond.config.places import inside
+from retentiond.config.stores import local_path
 from retentiond.core.copied import Copied
-from retentiond.engine.ports import PAGE
-from retentiond.errors import ItemChanged, StoreTrouble, UsageError
+from retentiond.engine.ports import PAGE, View
+from retentiond.errors import ItemChanged, RetentiondError, StoreTrouble, StoreUnavailable, UsageError
 
 Condition = Literal["there", "whole", "missing", "changed", "damaged", "unfinished", "unseen"]
 """There as it was left; read and found to be what was written; not there; there in another revision; there with other
@@ -62,22 +64,101 @@ def _condition(one: Copied, revision: str | None, read: Reading | None) -> Condi
         return "unseen"
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What became of one archive: the file that it is now, whether that was there before, or why there is none."""
+
+    key: str
+    path: Path | None = None
+    was_there: bool = False
+    error: RetentiondError | None = None
+
+
 def restore(
     house: House, keys: Sequence[str], *, store: str | None, everything: bool, identity: str | None, into: Path
-) -> Iterator[tuple[str, Path]]:
-    """Brings archives back into a folder, one after the other: the key of each and its file. Errors are those of `restored`."""
+) -> Iterator[Brought]:
+    """Brings archives back into a folder, one after the other, and goes on after one that cannot be brought back.
+
+    Where one key alone is named, its error is raised. Once the store cannot be reached, no more of it is tried.
+    """
     noted = house.copies.all(store) if house.directory.exists() else []
+    if everything and not any(one.purpose == "archive" and one.state == "kept" for one in noted):
+        raise _not_noted(store)
     name = _store(house, store, noted)
     known = {one.key: one for one in noted if one.destination == name and one.state == "kept"}
     wanted = [key for key, one in known.items() if one.purpose == "archive"] if everything else list(dict.fromkeys(keys))
     if not wanted:
-        raise UsageError("no archive is named", do="name the key of one, as `retentiond archive list` shows it, or --all")
+        raise (
+            _not_noted(name)
+            if everything
+            else UsageError("no archive is named", do="name the key of one, as `retentiond archive list` shows it, or --all")
+        )
     if identity is not None and not Path(identity).is_file():
         raise UsageError("there is no such file of an identity", do="name the file that age-keygen has written")
-    into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if identity is None and any(key in known and known[key].recipients for key in wanted):
+        raise UsageError("what is wanted is encrypted", do="name the identity of a recipient: --identity FILE")
+    _keep_out_of_stores(house, into)
+    _make(into)
     view = house.view(name)
+    if not everything and len(wanted) == 1:
+        yield Brought(wanted[0], *restored(view, wanted[0], known.get(wanted[0]), identity, into))
+        return
+    lost: StoreUnavailable | None = None
     for key in wanted:
-        yield key, restored(view, key, known.get(key), identity, into)
+        if lost is not None:
+            yield Brought(key, error=StoreUnavailable("it was not tried", why=lost.what, do=lost.do))
+            continue
+        try:
+            yield Brought(key, *restored(view, key, known.get(key), identity, into))
+        except RetentiondError as error:
+            yield Brought(key, error=error)
+            lost = error if isinstance(error, StoreUnavailable) and not _is_there(view) else None
+
+
+def _is_there(view: View) -> bool:
+    """Whether the store answers now: what broke off may have been one archive's trouble."""
+    try:
+        view.probe(EVERYTHING, ["-"])
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def _not_noted(store: str | None) -> UsageError:
+    where = f" for the store {store}" if store is not None else ""
+    return UsageError(
+        f"nobody here knows which archives there are{where}",
+        why="the list of them is in the state, and this state has none",
+        do="name their keys one by one, as they lie in the store: retentiond archive restore KEY… --store NAME --into DIR; "
+        "or bring a backup of the state back first",
+    )
+
+
+def _make(into: Path) -> None:
+    try:
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError("the folder cannot be made", why=error.strerror or "", do="name another one: --into DIR") from error
+
+
+def _keep_out_of_stores(house: House, into: Path) -> None:
+    """`UsageError` for a folder in, above, or the same as a store: what is brought back is not encrypted, and no item there."""
+    for name, store in house.rulebook.stores.items():
+        place = local_path(store.type, store.options) if store.type in ("files", "mail") else ""
+        if place and (_lies_in(into, Path(place)) or _lies_in(Path(place), into)):
+            raise UsageError(
+                "the folder overlaps with a store",
+                why=f"what was brought back would lie in the store {name}, or beside its items, and be taken for one of them",
+                do="name a folder apart from every store: --into DIR",
+            )
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it, links and mounts followed."""
+    if inside(str(path), str(folder)):
+        return True
+    real = path.resolve()
+    return folder.exists() and any(above.exists() and above.samefile(folder) for above in (real, *real.parents))
 
 
 def _store(house: House, store: str | None, noted: Sequence[Copied]) -> str:

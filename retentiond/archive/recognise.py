@@ -28,8 +28,10 @@ _AGE_HEADER = re.compile(
     rb"(?:-> [!-~]+(?: [!-~]+)*\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+"
     rb"--- [A-Za-z0-9+/]{43}\n"
 )
-_AGE_LEAST = 32
-"""A nonce, and the tag of an empty last chunk."""
+_AGE_NONCE, _AGE_TAG, _AGE_CHUNK = 16, 16, 64 * 1024 + 16
+"""The payload is a nonce and chunks with their tags. The last is shorter, and has no byte only where it is the first, too."""
+_AGE_COLUMNS = 64
+"""So long is each line of an armour but the last."""
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n(.*)", re.DOTALL)
 _END = re.compile(rb"\r?\n-----END ([A-Z0-9 ]+)-----\s*\Z")
 _CMS: dict[bytes, tuple[str, Assurance]] = {
@@ -72,11 +74,18 @@ def _age(sample: Sample) -> Recognised | None:
     if not sample.head.startswith(AGE):
         return None
     header = _AGE_HEADER.match(sample.head)
-    whole = header is not None and sample.size - header.end() >= _AGE_LEAST
+    whole = header is not None and _is_age_payload(sample.size - header.end())
     return Recognised("age", "client_authenticated") if whole else UNKNOWN
 
 
-def _armour(sample: Sample) -> Recognised | None:
+def _is_age_payload(size: int) -> bool:
+    """Whether there are payloads of so many bytes. Of one that was cut off elsewhere only its identity could tell."""
+    chunks = size - _AGE_NONCE
+    last = chunks % _AGE_CHUNK
+    return chunks == _AGE_TAG or (chunks > _AGE_TAG and (last == 0 or last > _AGE_TAG))
+
+
+def _armour(sample: Sample) -> Recognised | Wants | None:
     """What stands between two lines in base64: age, OpenPGP or CMS. One that does not end is no whole one."""
     opened = _ARMOUR.match(sample.head)
     if opened is None:
@@ -87,10 +96,10 @@ def _armour(sample: Sample) -> Recognised | None:
     if closed is None or closed[1] != label:
         return UNKNOWN
     if label == b"AGE ENCRYPTED FILE":
-        body = _unarmoured(opened[2])
-        return _age(Sample(body, b"", len(body))) or UNKNOWN
+        size = _unarmoured_size(sample, opened.start(2), sample.size - len(sample.tail) + closed.start())
+        return _age(Sample(_unarmoured(opened[2]), b"", size)) or UNKNOWN
     if label == b"PGP MESSAGE":
-        return armoured_message(opened[2])
+        return armoured_message(opened[2], ended=sample.size <= len(sample.head))
     if label in (b"CMS", b"PKCS7"):
         body = _unarmoured(opened[2])
         return _cms(Sample(body, b"", sample.size)) or UNKNOWN
@@ -106,7 +115,16 @@ def _unarmoured(text: bytes) -> bytes:
         return b""
 
 
-def _openpgp(sample: Sample) -> Recognised | None:
+def _unarmoured_size(sample: Sample, start: int, end: int) -> int:
+    """How many bytes are behind the base64 between two positions, in lines as age writes them; 0 where they are not such."""
+    newline = 2 if sample.at(start - 2, 1) == b"\r" else 1
+    lines, rest = divmod(end - start, _AGE_COLUMNS + newline)
+    letters = lines * _AGE_COLUMNS + rest
+    padding = (sample.at(end - 2, 2) or b"").count(b"=")
+    return letters // 4 * 3 - padding if rest <= _AGE_COLUMNS and letters % 4 == 0 else 0
+
+
+def _openpgp(sample: Sample) -> Recognised | Wants | None:
     return message(sample)
 
 

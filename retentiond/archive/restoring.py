@@ -1,18 +1,19 @@
 """Bringing an archive back: read, compared with what was noted of it, decrypted, and named only when all of it is proven.
 
 Whatever goes wrong, no file is left in the folder under its own name that is not whole, and nothing in it is written over.
-Files and folders are made for their owner alone.
+What an earlier try has brought back stays as it is. Files and folders are made for their owner alone.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from retentiond.archive.reading import EVERYTHING
+from retentiond.archive.reading import EVERYTHING, digest_of
 from retentiond.archive.recognise import AGE
 from retentiond.archive.sealing import opened
 from retentiond.core.copied import Copied
@@ -25,12 +26,21 @@ SUFFIX = ".age"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def restored(view: View, key: str, noted: Copied | None, identity: str | None, folder: Path) -> Path:
-    """The file that an archive was brought back as. `noted` is what the register says of it, None where it says nothing.
+def restored(view: View, key: str, noted: Copied | None, identity: str | None, folder: Path) -> tuple[Path, bool]:
+    """The file that an archive was brought back as, and whether it was there before, with the same digest and size.
 
-    `UsageError` where there is no such archive, or an identity is needed; `NotOpened` where it is damaged, cut off or
-    encrypted to others; `Occupied` where the file is there already.
+    `noted` is what the register says of the archive, None where it says nothing. `UsageError` where there is no such archive,
+    or an identity is needed; `NotOpened` where it is damaged, cut off or encrypted to others, or the folder does not take it;
+    `Occupied` where something else is there under its name.
     """
+    try:
+        return _restored(view, key, noted, identity, folder)
+    except OSError as error:
+        why = f"the folder does not take it: {error.strerror}"
+        raise NotOpened(why=why, do="name a folder with enough room that you may write into: --into DIR") from error
+
+
+def _restored(view: View, key: str, noted: Copied | None, identity: str | None, folder: Path) -> tuple[Path, bool]:
     if not isinstance(view, Readable):
         raise StoreDenied("the store does not let its items be read")
     (revision,) = view.probe(EVERYTHING, [key]).revisions
@@ -39,18 +49,17 @@ def restored(view: View, key: str, noted: Copied | None, identity: str | None, f
     target = _target(folder, key)
     with _temporary(folder) as ciphertext, _temporary(folder) as plaintext:
         try:
-            digest, size = _written(ciphertext, view.read(EVERYTHING, key, revision))
+            found = _written(ciphertext, view.read(EVERYTHING, key, revision))
         except ItemChanged as error:
             raise NotOpened(why="it changed while it was read", do="try again") from error
-        if noted is not None and noted.sha256 is not None and (digest, size) != (noted.sha256, noted.size):
+        if noted is not None and noted.sha256 is not None and found != (noted.sha256, noted.size):
             raise NotOpened(why="it is not what was written: damaged, cut off or exchanged", do="restore it from another copy")
         if _is_encrypted(ciphertext):
             if identity is None:
                 raise UsageError("the archive is encrypted", do="name the identity of a recipient: --identity FILE")
-            _written(plaintext, opened(_pieces(ciphertext), identity))
+            found = _written(plaintext, opened(_pieces(ciphertext), identity))
             target = target.with_name(target.name.removesuffix(SUFFIX) or target.name)
-        _name(plaintext if plaintext.exists() else ciphertext, target, folder)
-    return target
+        return target, not _name(plaintext if plaintext.exists() else ciphertext, target, folder, found)
 
 
 def _target(folder: Path, key: str) -> Path:
@@ -95,18 +104,21 @@ def _is_encrypted(path: Path) -> bool:
         return file.read(len(AGE)) == AGE
 
 
-def _name(path: Path, target: Path, folder: Path) -> None:
-    """Gives the file its name, unless that is taken; durable on return."""
+def _name(path: Path, target: Path, folder: Path, content: tuple[str, int]) -> bool:
+    """Gives the file its name; durable on return. False where a file of that name and content is there already."""
     missing = [above for above in (target.parent, *target.parent.parents) if not above.exists()]
     for above in reversed(missing):
         above.mkdir(mode=0o700)
     try:
         os.link(path, target, follow_symlinks=False)
     except FileExistsError as error:
-        raise Occupied("a file of that name is there already", do="name an empty folder: --into DIR") from error
+        if stat.S_ISREG(target.lstat().st_mode) and digest_of(_pieces(target)) == content:
+            return False
+        raise Occupied("another file of that name is there already", do="name an empty folder: --into DIR") from error
     for directory in {target.parent, *missing, folder}:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
+    return True

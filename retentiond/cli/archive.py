@@ -10,9 +10,10 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
+from retentiond.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from retentiond.app.archives import Listed
+    from retentiond.app.archives import Brought, Listed
 
 _SOUND = ("there", "whole")
 
@@ -54,25 +55,52 @@ def list_(store: str | None, category: str | None, read: bool) -> int:
     "--identity", metavar="FILE", shell_complete=complete.files, help="The identity of a recipient, as age-keygen writes it."
 )
 @click.option(
-    "--into", metavar="DIR", required=True, shell_complete=complete.files, help="The folder that they are brought back into."
+    "--into",
+    metavar="DIR",
+    required=True,
+    shell_complete=complete.files,
+    help="The folder that they are brought back into; not in a store, nor above one.",
 )
 @common
-def restore(keys: tuple[str, ...], store: str | None, everything: bool, identity: str | None, into: str) -> None:
+def restore(keys: tuple[str, ...], store: str | None, everything: bool, identity: str | None, into: str) -> int:
     """Bring archives back into a folder: verified, decrypted, and written over nothing.
 
-    KEY names an archive in its store, as `retentiond archive list` shows it. The store is read, and stays as it is.
+    KEY names an archive in its store, as `retentiond archive list` shows it. The store is read, and stays as it is. One that
+    cannot be brought back is named, and the others come; what is there already from an earlier try stays. 1 where one did
+    not come back, 5 where that is because the store could not be reached.
     """
     from retentiond.app.archives import restore as bring_back
 
+    done = []
     with house() as at_home:
-        done = bring_back(at_home, keys, store=store, everything=everything, identity=identity, into=Path(into))
-        files = []
-        for key, path in done:
-            files.append({"key": key, "file": str(path)})
+        for one in bring_back(at_home, keys, store=store, everything=everything, identity=identity, into=Path(into)):
+            done.append(one)
             if not options().json:
-                say(f"{key} → {path}")
+                _tell_brought(one)
+    failed = [one.error for one in done if one.error is not None]
+    there = sum(one.was_there for one in done)
     if options().json:
-        answer({"restored": files})
+        answer({"restored": _files(done, False), "there": _files(done, True), "failed": _failures(done)})
+    elif len(done) > 1:
+        say(f"{len(done) - there - len(failed):,} brought back, {there:,} there already, {len(failed):,} failed.")
+    return 5 if any(isinstance(error, StoreUnavailable) for error in failed) else 1 if failed else 0
+
+
+def _tell_brought(one: Brought) -> None:
+    if one.error is not None:
+        reasons = dict.fromkeys(part for part in (one.error.what, one.error.why, one.error.do) if part)
+        say(f"{one.key}: {'; '.join(reasons)}")
+    else:
+        say(f"{one.key} → {one.path}{' (there already)' if one.was_there else ''}")
+
+
+def _files(done: list[Brought], was_there: bool) -> list[dict[str, str]]:
+    return [{"key": one.key, "file": str(one.path)} for one in done if one.path is not None and one.was_there == was_there]
+
+
+def _failures(done: list[Brought]) -> list[dict[str, str]]:
+    failed = ((one.key, one.error) for one in done if one.error is not None)
+    return [{"key": key, "code": e.code, "what": e.what, "why": e.why, "do": e.do} for key, e in failed]
 
 
 def as_json(one: Listed) -> dict[str, Any]:

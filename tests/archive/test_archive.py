@@ -149,8 +149,12 @@ def test_archives_are_listed_and_come_back(shop, work):
     assert [str(out / "post/letters/letters/00000.txt")] == [one["file"] for one in back["restored"]]
     assert b"text" == (out / "post/letters/letters/00000.txt").read_bytes()
     assert 0o600 == (out / "post/letters/letters/00000.txt").stat().st_mode & 0o777
-    again = shop.told("archive", "restore", keys[0], "--identity", str(work.folder / "identity.txt"), "--into", str(out), code=1)
-    assert "there already" in again.err
+    again = shop.told("archive", "restore", keys[0], "--identity", str(work.folder / "identity.txt"), "--into", str(out))
+    assert "there already" in again.out
+    (out / "post/letters/letters/00000.txt").write_bytes(b"another")
+    other = shop.told("archive", "restore", keys[0], "--identity", str(work.folder / "identity.txt"), "--into", str(out), code=1)
+    assert "there already" in other.err
+    assert b"another" == (out / "post/letters/letters/00000.txt").read_bytes()
     shop.told("archive", "restore", "--all", "--identity", str(work.folder / "identity.txt"), "--into", str(shop.folder / "all"))
     assert {"post/letters/letters/00000.txt", "post/letters/letters/00001.txt"} == shop.left("all")
 
@@ -192,6 +196,108 @@ def test_what_is_damaged_cut_off_or_of_others_leaves_no_file(shop, work, tmp_pat
     lost.write_bytes(whole)
     shop.told("archive", "restore", "found.age", "--store", "vault", *mine, *into)
     assert b"text" == (tmp_path / "back" / "found").read_bytes()
+
+
+def spoiled(shop, work):
+    """Six archives: one is damaged, one missing, one is for others, and one is another file by now; the rest is whole."""
+    shop.letters(5)
+    shop.json("apply", shop.plan())
+    shop.file("letters/others.txt", OLD)
+    archive(shop, f", encrypt: [{work.run('age-keygen', '-y', stdin=work.run('age-keygen')).decode().strip()}]")
+    shop.json("apply", shop.plan())
+    vault = shop.folder / "vault/post/letters/letters"
+    whole = (vault / "00001.txt.age").read_bytes()
+    (vault / "00001.txt.age").write_bytes(whole[:-10])
+    (vault / "00002.txt.age").unlink()
+    return whole
+
+
+def names(brought):
+    return [one["key"].rpartition("/")[2].removesuffix(".age") for one in brought]
+
+
+def test_all_archives_go_on_after_a_bad_one_name_it_and_are_taken_up_again(shop, work):
+    whole = spoiled(shop, work)
+    into = shop.folder / "back"
+    there = into / "post/letters/letters"
+    there.mkdir(parents=True)
+    (there / "00003.txt").write_bytes(b"somebody else's")
+    (there / "00004.txt").symlink_to("elsewhere")
+    command = ("archive", "restore", "--all", "--identity", str(work.folder / "identity.txt"), "--into", str(into))
+    found = shop.json(*command, code=1)
+    assert (["00000.txt"], []) == (names(found["restored"]), names(found["there"]))
+    failed = dict(zip(names(found["failed"]), found["failed"], strict=True))
+    assert {
+        "00001.txt": ("not-restored", "damaged"),
+        "00002.txt": ("usage", "no such archive"),
+        "00003.txt": ("occupied", "there already"),
+        "00004.txt": ("occupied", "there already"),
+        "others.txt": ("not-restored", "none of the identities"),
+    } == {
+        name: (one["code"], next(w for w in WORDS if w in f"{one['what']} {one['why']}") if one["do"] else "")
+        for name, one in failed.items()
+    }
+    assert b"somebody else's" == (there / "00003.txt").read_bytes()
+    assert {"00000.txt", "00003.txt", "00004.txt"} == {path.name for path in there.iterdir()}, "nothing half done is left"
+    (shop.folder / "vault/post/letters/letters/00001.txt.age").write_bytes(whole)
+    (there / "00003.txt").unlink()
+    (there / "00004.txt").unlink()
+    again = shop.told(*command, code=1).out.splitlines()
+    assert ["00000.txt"] == [line.split()[0].rpartition("/")[2][:-4] for line in again if "(there already)" in line]
+    assert "3 brought back, 1 there already, 2 failed." == again[-1]
+    assert b"text" == (there / "00001.txt").read_bytes()
+    assert any("00002.txt.age: there is no such archive" in line for line in again)
+
+
+WORDS = ("damaged", "no such archive", "there already", "none of the identities")
+
+
+def test_a_store_that_is_not_there_ends_it_with_5(shop):
+    archive(shop, "")
+    shop.letters(3)
+    shop.json("apply", shop.plan())
+    os.rename(shop.folder / "vault", shop.folder / "away")
+    found = shop.told("--json", "archive", "restore", "--all", "--into", str(shop.folder / "back"), code=5)
+    assert "store-unavailable" in found.out
+    assert not (shop.folder / "back" / "post").exists()
+
+
+def test_without_its_state_all_says_that_keys_are_to_be_named(shop, work):
+    shop.letters(1)
+    shop.json("apply", shop.plan())
+    os.rename(shop.folder / "state", shop.folder / "lost")
+    rest = ("--identity", str(work.folder / "identity.txt"), "--into", str(shop.folder / "back"))
+    for store in ((), ("--store", "vault")):
+        told = shop.told("archive", "restore", "--all", *store, *rest, code=2).err
+        assert "the list of them is in the state" in told
+        assert "name their keys one by one" in told
+    shop.told("archive", "restore", "post/letters/letters/00000.txt.age", "--store", "vault", *rest)
+    assert {"post/letters/letters/00000.txt"} == shop.left("back")
+
+
+def test_nothing_is_brought_back_into_a_store_or_above_one(shop, work):
+    shop.letters(1)
+    shop.json("apply", shop.plan())
+    before = {store: shop.left(store) for store in ("vault", "desk")}
+    (shop.folder / "link").symlink_to("vault")
+    (shop.folder / "post").mkdir()
+    shop.settings(more=f"{STORES}\n  letterbox: {{type: mail, format: maildir, path: post/box, location: GB}}")
+    for into in ("vault", "vault/new/er", "desk", "desk/../vault", "link/in", ".", "..", "post", "post/box/cur"):
+        rest = ("--identity", str(work.folder / "identity.txt"), "--into", str(shop.folder / into))
+        assert "the folder overlaps with a store" in shop.told("archive", "restore", "--all", *rest, code=2).err, into
+    assert before == {store: shop.left(store) for store in ("vault", "desk")}
+    assert [] == [*(shop.folder / "post").iterdir()]
+
+
+def test_a_folder_that_cannot_be_written_into_is_told_of_each(shop, work):
+    archive(shop, "")
+    shop.letters(2)
+    shop.json("apply", shop.plan())
+    (shop.folder / "back").mkdir()
+    (shop.folder / "back" / "post").write_bytes(b"a file where a folder is to be")
+    found = shop.json("archive", "restore", "--all", "--into", str(shop.folder / "back"), code=1)
+    assert ["not-restored"] * 2 == [one["code"] for one in found["failed"]]
+    shop.told("archive", "restore", "--all", "--into", str(shop.folder / "back" / "post"), code=2)
 
 
 # --- what may go wrong on the way

@@ -1,5 +1,6 @@
 """Encryption is recognised by what the bytes are, in real files of each format; names and suffixes prove nothing."""
 
+import base64
 import bz2
 import gzip
 import io
@@ -50,6 +51,43 @@ def test_an_age_file_that_lost_its_end_or_its_header_is_nothing(work):
     assert PLAIN == told(b"age-encryption.org/v1 is what we use\n")[1]
 
 
+@pytest.mark.parametrize("armour", [(), ("-a",)], ids=["binary", "armoured"])
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000])
+def test_age_of_every_length_is_whole(work, armour, size):
+    assert ("age", GOOD) == told(aged(work, size, *armour))
+
+
+def test_an_age_file_of_a_length_that_there_cannot_be_is_cut_off(work):
+    """A last chunk is a byte at least and its tag. What ends in the middle of one may be whole: only its identity tells."""
+    made = aged(work, 131_072)
+    start = made.index(b"\n--- ") + 49 + 16
+    chunk = 65_536 + 16
+    for size, expected in {15: UNKNOWN, 16: GOOD, 17: GOOD, chunk - 1: GOOD, chunk: GOOD, 2 * chunk: GOOD}.items():
+        assert expected == told(made[: start + size])[1], size
+    for more in (1, 15, 16):
+        assert UNKNOWN == told(made[: start + chunk + more])[1]
+        assert UNKNOWN == told(armoured(made[: start + chunk + more]))[1]
+    assert GOOD == told(made[: start + chunk + 17])[1]
+    assert GOOD == told(armoured(made[: start + chunk + 17]))[1]
+    assert GOOD == told(armoured(made).replace(b"\n", b"\r\n"))[1]
+
+
+def test_an_armour_of_age_that_lost_lines_in_its_middle_or_a_letter_is_nothing(work):
+    made = aged(work, 200_000, "-a")
+    letter = made.rindex(b"\n-----END") - 1
+    assert UNKNOWN == told(made[:letter] + made[letter + 1 :])[1]
+
+
+def aged(work, size, *options):
+    return work.run("age", *options, "-r", work.identity(), stdin=os.urandom(size))
+
+
+def armoured(content: bytes) -> bytes:
+    letters = base64.b64encode(content)
+    lines = b"".join(letters[i : i + 64] + b"\n" for i in range(0, len(letters), 64))
+    return b"-----BEGIN AGE ENCRYPTED FILE-----\n" + lines + b"-----END AGE ENCRYPTED FILE-----\n"
+
+
 # --- OpenPGP
 
 
@@ -81,6 +119,50 @@ def test_openpgp_without_integrity_is_weak_and_a_truncated_message_nothing(work)
     assert ("openpgp-sed", WEAK) == told(old)
     assert UNKNOWN == told(good[:keys] + good[keys : keys + 40])[1]
     assert UNKNOWN == told(good[:keys])[1]
+
+
+@pytest.mark.parametrize("size", [3_000, 70_000, 1_500_000])
+def test_a_message_in_parts_that_was_cut_off_anywhere_is_nothing(work, size):
+    made = work.gpg("--passphrase", "x", "--symmetric", stdin=os.urandom(size))
+    assert ("openpgp", GOOD) == told(made)
+    assert ("openpgp", GOOD) == told(made + b"\xca\x03PGP"), "what comes behind it is not looked at"
+    for share in range(1, 50):
+        assert UNKNOWN == told(made[: 100 + (len(made) - 101) * share // 50])[1], share
+    assert UNKNOWN == told(made[:-1])[1]
+
+
+def test_a_message_in_parts_that_lost_its_end_and_was_armoured_then_is_nothing(work):
+    made = work.gpg("--passphrase", "x", "--symmetric", stdin=os.urandom(20_000))
+    assert [GOOD, UNKNOWN] == [told(enarmoured(content))[1] for content in (made, made[:-1000])]
+
+
+def enarmoured(content: bytes) -> bytes:
+    return b"-----BEGIN PGP MESSAGE-----\n\n" + base64.encodebytes(content) + b"-----END PGP MESSAGE-----\n"
+
+
+def in_parts(*powers: int, last: int = 700) -> bytes:
+    """A message of parts whose lengths are these powers of two."""
+    parts = [bytes([224 + power]) + b"\x01" + os.urandom((1 << power) - 1) for power in powers]
+    return b"\xc3\x04\x04\x09\x03\x08\xd2" + b"".join(parts) + b"\xff" + last.to_bytes(4, "big") + os.urandom(last)
+
+
+@pytest.mark.parametrize(
+    "powers", [[16] * 200 + [15, 9], [22] * 5 + [20], [13, 9, 13, 14, 10, 9] * 15, [13, 14, 9, *[16] * 60]], ids=str
+)
+def test_parts_of_any_length_are_followed_to_the_end(powers):
+    made = in_parts(*powers)
+    assert ("openpgp", GOOD) == told(made)
+    assert ("openpgp", GOOD) == told(in_parts(*powers, last=1))
+    for share in (3, 5, 7, 8):
+        assert UNKNOWN == told(made[: len(made) * share // 10])[1], share
+    assert UNKNOWN == told(made[: -len(made) // 20])[1]
+
+
+def test_a_long_message_whose_parts_are_out_of_step_counts_as_whole():
+    """Nobody can say where its last parts begin without reading all of it: the limit that the policies page names."""
+    made = in_parts(*[12, 13, 14, 15, 9, 11] * 100)
+    assert GOOD == told(made)[1]
+    assert GOOD == told(made[:-5000])[1]
 
 
 def test_markers_and_padding_are_passed_over_and_aead_is_known(work):

@@ -112,6 +112,18 @@ def test_a_bad_backup_counts_for_no_generation(shop, work):
     assert "undetermined" in shop.told("explain", "vault", "nights/2").out
 
 
+@pytest.mark.parametrize("how", ["age", "openpgp"])
+def test_a_backup_that_was_cut_off_counts_for_no_generation(shop, work, how):
+    rule(shop, how=how, clock="generations: {last: 1}")
+    good = work.gpg("--passphrase", "x", "--symmetric", stdin=os.urandom(200_000)) if how == "openpgp" else work.age()
+    cut = good[:150_000] if how == "openpgp" else good[: good.index(b"\n--- ") + 49 + 20]
+    put(shop, "nights/2", good, 2)
+    put(shop, "nights/1", cut, 1)
+    _, violations, verdicts = planned(shop)
+    assert {"nights/2": "kept", "nights/1": "undetermined"} == verdicts
+    assert {"unknown": 1} == violations[0]["breaches"]
+
+
 def test_any_encryption_will_do_where_the_rule_says_so(shop, work):
     rule(shop, how="any")
     put(shop, "nights/1", work.age())

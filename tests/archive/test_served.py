@@ -3,7 +3,13 @@
 import json
 from datetime import timedelta
 
+import pytest
+
+from retentiond.app.archives import restore
+from retentiond.app.house import House
 from retentiond.engine.ports import Tabular
+from retentiond.errors import StoreUnavailable
+from retentiond.testing.wire import Wire
 from tests.acceptance.shop import NOW, OLD, Shop
 from tests.archive.rules import RULES
 from tests.stores.served import look
@@ -38,6 +44,32 @@ def test_archives_and_copies_on_a_server_are_verified_there(tmp_path, served_fil
     identity = ("--identity", str(work.folder / "identity.txt"))
     shop.told("archive", "restore", "--all", *identity, "--into", str(tmp_path / "back"))
     assert {b"text"} == {path.read_bytes() for path in (tmp_path / "back").rglob("*.txt")}
+
+
+@pytest.mark.parametrize("back_again", [True, False])
+def test_archives_are_brought_back_past_a_cut_line_but_not_from_a_server_that_is_lost(tmp_path, served_files, work, back_again):
+    shop, sshd = Shop(tmp_path / "shop"), served_files.server
+    with Wire(sshd.host, sshd.port) as wire:
+        key = {"file": str(sshd.home / "client")}
+        away = served_files.options(key=key, host=wire.host, port=wire.port, timeout=2)
+        shop.settings(more=f"  away: {json.dumps({'type': 'sftp', 'location': 'GB', **away})}")
+        shop.category("post", RULES.format(recipient=work.identity()))
+        shop.letters(3)
+        assert 3 == shop.json("apply", shop.plan("post"))["counts"]["disposed"]
+        with House(str(shop.config)) as house:
+            identity, into = str(work.folder / "identity.txt"), tmp_path / "back"
+            brought = restore(house, (), store=None, everything=True, identity=identity, into=into)
+            assert next(brought).path is not None
+            if back_again:
+                wire.cut()
+            else:
+                wire.close()
+            second, third = brought
+    assert isinstance(second.error, StoreUnavailable)
+    if back_again:
+        assert third.path is not None
+    else:
+        assert (StoreUnavailable, "it was not tried") == (type(third.error), third.error.what)
 
 
 def test_rows_of_any_database_come_out_whole_and_in_their_revision(served):
