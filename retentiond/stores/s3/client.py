@@ -1,6 +1,6 @@
 """The one door to botocore: one bucket, opened, and told apart from every other.
 
-Guarantees: every request carries the account that the bucket must belong to, where one is given; a
+Guarantees: every request about the bucket carries the account that it must belong to, where one is given; a
 request that lets something go is sent once and never again by itself, because between two sendings
 a newcomer may have taken the name; errors become ours, without a name, a key or a server's text.
 
@@ -86,11 +86,12 @@ class Bucket:
             raise refusal(error) from error
 
     def ask(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
-        """One request, its errors as they come: for whoever can tell one error from another."""
+        """One request, its errors as they come: for whoever can tell one error from another. `Bucket` names another bucket."""
         client = self._once if operation in _ONCE else self._asking
-        if self.options.owner:
-            parameters["ExpectedBucketOwner"] = self.options.owner
-        answer: dict[str, Any] = getattr(client, operation)(Bucket=self.options.bucket, **parameters)
+        told = {"Bucket": self.options.bucket} | parameters
+        if self.options.owner and told["Bucket"] == self.options.bucket:  # another one may be another account's
+            told["ExpectedBucketOwner"] = self.options.owner
+        answer: dict[str, Any] = getattr(client, operation)(**told)
         return answer
 
     def send(self, operation: str, body: bytes, **parameters: Any) -> None:
