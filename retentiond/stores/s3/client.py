@@ -33,7 +33,7 @@ DELETERS = 8
 """So many requests of one handle are under way at once, where each is about one object."""
 BODY = "RawBody"
 """What an answer that a parser of ours reads is found under; so is the body of a request that we have written ourselves."""
-_LISTINGS = ("ListObjectsV2", "ListObjectVersions", "DeleteObjects")
+_LISTINGS = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts", "DeleteObjects")
 _ONCE = frozenset(
     {
         "delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object", "copy_object",
