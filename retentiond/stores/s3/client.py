@@ -65,7 +65,7 @@ class Bucket:
             self._once: Any = _client(session, options, attempts=1) if acts else None
         except (BotoCoreError, ValueError) as error:
             raise refusal(error) from error
-        head = self.call("head_bucket")["ResponseMetadata"]["HTTPHeaders"]
+        head = self._head()["ResponseMetadata"]["HTTPHeaders"]
         self.clock: datetime | None = parsedate_to_datetime(head["date"]) if "date" in head else None
         self._check_region(head)
         self._check_owner()
@@ -151,6 +151,15 @@ class Bucket:
         self._asking.close()
         if self._once is not None:
             self._once.close()
+
+    def _head(self) -> dict[str, Any]:
+        """The first request; where it is refused, another one is sent: the answer to a HEAD has no body that could say why."""
+        try:
+            return self.ask("head_bucket")
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and code_of(error) in ("400", "403"):
+                self.call("get_bucket_versioning")
+            raise refusal(error) from error
 
     def _versioning(self) -> tuple[Versioning, bool]:
         answer = self.call("get_bucket_versioning")
