@@ -14,13 +14,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 ENCODED = "b64:"
 """How a key begins that spells its name in base64."""
+WITHOUT_END = datetime(9999, 12, 31, tzinfo=UTC)
+"""Until when a legal hold of a store's own lasts, which has no date."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from retentiond.core import anonymise, generations
 from retentiond.core.forbid import NO_SUBJECT
-from retentiond.core.item import NOTHING, Kin, Page
+from retentiond.core.item import NOTHING, WITHOUT_END, Kin, Page
 from retentiond.core.linked import Linked
 from retentiond.core.period import EARLIEST, DueDates, Period
 from retentiond.core.policy import Rule
@@ -220,6 +220,8 @@ def _lock(look: Look, positions: Iterable[int]) -> Mapping[int, str]:
         return NOTHING
     return {
         i: f"the store's own lock lasts until {locked[i].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        if locked[i] < WITHOUT_END
+        else "a legal hold of the store's own, without end"
         for i in positions
         if i in locked and locked[i] > now
     }

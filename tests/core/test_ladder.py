@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retentiond.core import ladder
-from retentiond.core.item import Page
+from retentiond.core.item import WITHOUT_END, Page
 from retentiond.core.ladder import CHILDREN, LADDER, VERDICTS, Bench, Cooling, climb, judge, reason_of
 from retentiond.core.period import EARLIEST, FOREVER, IMMEDIATELY, Period
 from retentiond.core.policy import Action, Minimum, PathSelection, Rule, Start
@@ -171,9 +171,10 @@ def test_an_item_is_due_at_the_very_instant_and_not_a_microsecond_before():
 
 def test_a_lock_of_the_store_counts_until_its_instant_and_is_told_in_utc():
     paris = timezone(timedelta(hours=1))
-    lock = {0: NOW, 1: NOW + timedelta(0, 0, 1), 2: (NOW + DAY).astimezone(paris)}
-    found = verdicts(judge(page(LONG_AGO, LONG_AGO, LONG_AGO, locked_until=lock), bench()))
-    assert ["due", "locked", "locked"] == [found[i][0] for i in range(3)]
+    lock = {0: NOW, 1: NOW + timedelta(0, 0, 1), 2: (NOW + DAY).astimezone(paris), 3: WITHOUT_END}
+    found = verdicts(judge(page(LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO, locked_until=lock), bench()))
+    assert ["due", "locked", "locked", "locked"] == [found[i][0] for i in range(4)]
+    assert "a legal hold of the store's own, without end" == found[3][2]
     assert "the store's own lock lasts until 2026-11-23 12:00 UTC" == found[2][2]
 
 

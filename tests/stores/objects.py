@@ -33,9 +33,9 @@ UNUSUAL = (
     "\u202eltr",
     "back\\slash",
     "x" * 900,
+    "control\x01",
+    "noncharacter\ufffe",
 )
-ONLY_MOTO = ("control\x01", "noncharacter\ufffe")
-"""Ceph's gateway answers an upload of such a key with an error."""
 ONLY_CEPH = ("line\nbreak",)
 """Moto's server answers an upload of such a key with an error."""
 
@@ -53,7 +53,7 @@ class BucketPlace:
 
     @property
     def unusual(self):
-        more = ONLY_MOTO if self.bucket.server.kind == "moto" else ONLY_CEPH
+        more = ONLY_CEPH if self.bucket.server.kind == "ceph" else ()
         kept = self.versions == "all" or self.bucket.server.kind == "ceph"
         return (*UNUSUAL, *more) if kept else tuple(n for n in UNUSUAL if n.isprintable())
 

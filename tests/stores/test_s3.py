@@ -1,17 +1,19 @@
 """Buckets: what EDGE_CASES says of S3, on two servers; where they differ, the test says so."""
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 import pytest
+from botocore.exceptions import ClientError
 
+from retentiond.core.item import WITHOUT_END, key_of
 from retentiond.core.policy import Action, Start
 from retentiond.core.selector import Predicate
 from retentiond.engine.ports import OUTSIDE
 from retentiond.errors import StoreDenied, StoreUnavailable
-from retentiond.stores.s3.details import FOREVER
 from tests.servers.ceph import OTHER, OTHER_SECRET
 from tests.servers.twisted import Twisted
 from tests.stores.objects import act, batch, dispose, look, scope, shown
@@ -145,13 +147,28 @@ def test_what_is_locked_stays_until_its_date(s3_server, lock):
     with closing(act(bucket)) as store:
         plan = shown(store)
         until = {item.key: item.locked_until for item in items(store) if item.revision == locked}
-        assert until == {"in/a": FOREVER if lock == "legal hold" else LATER}
+        assert until == {"in/a": WITHOUT_END if lock == "legal hold" else LATER}
         assert [item.locked_until for item in items(store) if item.revision == free] == [None]
         marker = next(item for item in items(store) if item.revision not in (locked, free))
         assert marker.locked_until == until["in/a"], "a marker above a locked version is not deletion"
         fates = dict(zip([revision for _, revision in plan], dispose(store, plan), strict=True))
-    assert fates == {locked: "locked", marker.revision: "changed:hides-versions", free: "disposed"}
+    assert fates == {locked: "locked", marker.revision: "locked", free: "disposed"}
     assert len(bucket.everything()) == 2
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_a_marker_stays_with_what_it_hides_and_goes_with_it_where_the_lock_is_passed(s3_server, bypass):
+    bucket = s3_server.bucket(ObjectLockEnabledForBucket=True)
+    told = {"Mode": "GOVERNANCE", "RetainUntilDate": LATER}
+    bucket.put_object_retention(Key="in/a", VersionId=bucket.put("in/a"), Retention=told)
+    bucket.delete_object(Key="in/a")
+    sc = scope(bypass=True)
+    with closing(act(bucket)) as store:
+        plan = shown(store, sc)
+        assert [item.locked_until for item in items(store, sc)] == [None, None], "both are counted as due"
+        expected = ["disposed"] * 2 if bypass else ["locked:governance", "locked"]
+        assert dispose(store, plan, sc, bypass=bypass) == expected
+    assert len(bucket.everything()) == (0 if bypass else 2)
 
 
 def test_locks_are_looked_up_for_what_may_be_due_only(moto_server):
@@ -192,12 +209,12 @@ def test_check_tells_who_else_deletes_and_of_dates_that_say_nothing(s3_server):
     bucket = s3_server.bucket("enabled")
     for i in range(12):
         bucket.put(f"in/{i}")
-    rules = [{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "old/"}, "Expiration": {"Days": 1}}]
+    rules = [{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "in/"}, "Expiration": {"Days": 1}}]
     bucket.put_bucket_lifecycle_configuration(LifecycleConfiguration={"Rules": rules})
     with closing(look(bucket)) as view:
         told = " ".join(view.warnings(scope(versions="current")))
         assert "the pattern matches nothing" in view.warnings(scope("nowhere/**"))
-    assert "a lifecycle rule of its own that deletes" in told
+    assert "a lifecycle rule of its own that deletes (x): what it takes" in told
     assert "becomes the current one" in told
 
 
@@ -222,6 +239,57 @@ def test_incomplete_uploads_are_items_of_their_own(s3_server):
         assert dispose(store, [("in/a", mine)], sc) == ["gone"]
     assert [u["UploadId"] for u in bucket.list_multipart_uploads()["Uploads"]] == [other]
     assert bucket.keys() == ["in/a"]
+
+
+ODD = ["in/a%2Fb", "in/a+b", "in/anna@x.org/big", "in/a b", "in/&", "in/\u00e9", "in/%41", "in/c\x01", "in/c\ufffe", "in/c\ufffd"]
+
+
+@pytest.mark.parametrize("key", [None, *ODD])
+def test_uploads_are_found_and_aborted_under_the_very_key_that_they_were_meant_for(s3_server, key):
+    """Ceph encodes the keys of uploads without saying so, and moto does not encode what it is asked to.
+
+    What XML cannot carry moto does not list at all; Ceph begins the upload, and its answer cannot be read.
+    """
+    bucket = s3_server.bucket()
+    keys = [key] if key else ["in/plain", *ODD]
+    keys = [key for key in keys if s3_server.kind == "ceph" or key not in ("in/c\x01", "in/c\ufffe")]
+    begun = {}
+    for one in keys:
+        with suppress(ClientError):
+            begun[key_of(one)] = bucket.create_multipart_upload(Key=one)["UploadId"]
+    assert len(begun) >= len(keys) - 2
+    sc = scope(uploads="incomplete")
+    with closing(act(bucket)) as store:
+        found = dict(shown(store, sc))
+        assert found.keys() == {key_of(key) for key in keys}
+        assert found | begun == found
+        assert list(store.probe_revisions(sc, list(found), list(found.values())).revisions) == list(found.values())
+        assert set(dispose(store, found.items(), sc)) <= {"disposed"}
+    assert not bucket.list_multipart_uploads().get("Uploads")
+
+
+@pytest.mark.parametrize("ends", ["abort", "complete"])
+def test_an_upload_that_ends_while_it_is_looked_at_is_left_out(s3_server, ends):
+    bucket = s3_server.bucket()
+    ids = {key: bucket.create_multipart_upload(Key=key)["UploadId"] for key in ("in/a", "in/b")}
+    part = bucket.upload_part(Key="in/a", UploadId=ids["in/a"], PartNumber=1, Body=b"x")["ETag"]
+
+    lock, ended = Lock(), []
+
+    def end(**_):
+        with lock:
+            if ended:
+                return
+            ended.append(ends)
+            if ends == "abort":
+                bucket.abort_multipart_upload(Key="in/a", UploadId=ids["in/a"])
+                return
+            parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+            bucket.complete_multipart_upload(Key="in/a", UploadId=ids["in/a"], MultipartUpload=parts)
+
+    with closing(act(bucket)) as store:
+        store._bucket._asking.meta.events.register("before-send.s3.ListParts", end)
+        assert shown(store, scope(uploads="incomplete")) == [("in/b", ids["in/b"])]
 
 
 def test_tags_select_and_start_and_are_compared_again(s3_server):
@@ -287,9 +355,9 @@ def test_no_bucket_no_access_and_wrong_keys_are_told(ceph_server):
     bucket = ceph_server.bucket()
     with pytest.raises(StoreDenied, match="no such bucket"):
         look(bucket, bucket="no-such-bucket")
-    with pytest.raises(StoreDenied, match="denies access"):
+    with pytest.raises(StoreDenied, match="the secret key is not the one of the access key"):
         look(bucket, secret_key="wrong")
-    with pytest.raises(StoreDenied, match="denies access"):
+    with pytest.raises(StoreDenied, match="does not know the access key"):
         look(bucket, access_key="nobody")
     with pytest.raises(StoreDenied, match="denies access"):
         act(bucket, access_key=OTHER, secret_key=OTHER_SECRET)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from retentiond.core.policy import Start
-from tests.servers.twisted import Twisted
+from tests.servers.twisted import Twisted, error
 from tests.stores.objects import act, dispose, look, scope, shown
 
 MFA = b"<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>"
@@ -34,6 +34,29 @@ def test_a_bucket_that_wants_a_password_for_each_deletion_is_locked_as_a_whole(m
         assert not [asked for asked in line.asked if asked.method in ("POST", "DELETE")]
     assert bucket.keys() == ["in/a"]
     assert "MFA delete" not in warned(bucket)
+
+
+def test_the_bucket_s_own_rules_are_told_of_where_they_concern_the_rule_and_by_name(s3_server):
+    bucket = s3_server.bucket()
+    bucket.put("in/a")
+    parts = [("below", "in/deeper/"), ("above", ""), ("beside", "out/"), ("no: name\u00e9 <anna>", "in/")]
+    rules = [{"ID": i, "Status": "Enabled", "Filter": {"Prefix": p}, "Expiration": {"Days": 9}} for i, p in parts]
+    bucket.put_bucket_lifecycle_configuration(LifecycleConfiguration={"Rules": rules})
+    assert "has 3 lifecycle rules of its own that delete (above, below): what they take" in warned(bucket)
+    assert "that deletes (above): what it takes" in warned(bucket, scope("elsewhere/**"))
+    assert "cannot be read" not in warned(bucket)
+
+
+def test_what_may_not_be_read_is_told_of_with_the_permission(moto_server):
+    bucket = moto_server.bucket()
+
+    def denied(asked):
+        return error("AccessDenied", 403) if asked.path.endswith(("?lifecycle", "?replication")) else None
+
+    with Twisted(moto_server, denied) as line:
+        told = warned(bucket, endpoint=line.endpoint)
+    assert "lifecycle rules of its own cannot be read with these credentials: they need s3:GetLifecycleConfiguration" in told
+    assert "replicated cannot be read with these credentials: they need s3:GetReplicationConfiguration" in told
 
 
 @pytest.mark.parametrize("status", ["Enabled", "Disabled"])

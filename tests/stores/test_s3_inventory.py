@@ -24,6 +24,7 @@ COLUMNS = {
     "LastModifiedDate": "last_modified_date",
     "ETag": "e_tag",
 }
+OWNER = "x-amz-expected-bucket-owner"
 FOLDER = "reports/calls/daily/"
 KEYS = ["in/a b+c%", "in/émile", "in/x/y"]
 
@@ -62,18 +63,32 @@ def as_parquet(rows, columns, folder):
     ) + "}"
 
 
-def report(bucket, kind, folder, *, date="2026-11-27T01-00Z", columns=tuple(COLUMNS), about=None, spoilt=b""):
+def report(
+    bucket,
+    kind,
+    folder,
+    *,
+    date="2026-11-27T01-00Z",
+    columns=tuple(COLUMNS),
+    about=None,
+    spoilt=b"",
+    into=None,
+    data=None,
+    says=(),
+):
+    """A report about a bucket; `into` another one, with other `data` in its file, or a manifest that `says` something else."""
     rows = list(told(bucket))
-    data, schema = as_csv(rows, columns) if kind == "CSV" else as_parquet(rows, columns, folder)
+    made, schema = as_csv(rows, columns) if kind == "CSV" else as_parquet(rows, columns, folder)
+    data, about, bucket = made if data is None else data, about or bucket.name, into or bucket
     bucket.put(f"{FOLDER}data/{date}.bin", data + spoilt)
     file = {"key": f"{FOLDER}data/{date}.bin", "size": len(data), "MD5checksum": hashlib.md5(data).hexdigest()}
     manifest = {
-        "sourceBucket": about or bucket.name,
+        "sourceBucket": about,
         "creationTimestamp": "1795000000000",
         "fileFormat": kind,
         "fileSchema": schema,
         "files": [file],
-    }
+    } | dict(says)
     bucket.put(f"{FOLDER}{date}/manifest.json", json.dumps(manifest).encode())
 
 
@@ -119,3 +134,76 @@ def test_a_report_that_cannot_be_used_is_refused(moto_server, tmp_path):
     scanned("not as its manifest says", StoreUnavailable)
     bucket.delete_object(Key=f"{FOLDER}data/2026-11-27T01-00Z.bin")
     scanned("not there")
+
+
+def test_a_report_lies_in_another_bucket_which_another_account_may_own(s3_server, tmp_path):
+    """The account of the bucket is not asked of the reports' bucket: moto and Ceph look at neither, so that the requests are."""
+    bucket, reports = s3_server.bucket(), s3_server.bucket()
+    bucket.put("in/a")
+    report(bucket, "CSV", tmp_path, into=reports)
+    owner = bucket.get_bucket_acl()["Owner"]["ID"]
+    told = {"prefix": FOLDER, "bucket": reports.name}
+    asked = []
+    with closing(act(bucket, owner=owner, inventory=told)) as store:
+        for client in (store._bucket._asking, store._bucket._once):
+            client.meta.events.register("before-send.s3", lambda request, **_: asked.append(request))
+        steps = shown(store)
+        assert [key for key, _ in steps] == ["in/a"]
+        assert {request.headers.get(OWNER) for request in asked} == {None}
+        assert all(f"/{reports.name}" in request.url for request in asked)
+        asked.clear()
+        assert dispose(store, steps) == ["disposed"]
+    assert [request.headers.get(OWNER) for request in asked] == [owner.encode()] * len(asked) != []
+
+
+ROW = {"Bucket": "b", "Key": "in/anna", "VersionId": "", "IsLatest": "true", "IsDeleteMarker": "false", "Size": "1"} | {
+    "LastModifiedDate": "2026-01-01T00:00:00.000Z",
+    "ETag": "e",
+}
+
+
+def line_of(**others):
+    return gzip.compress((",".join((ROW | others).values()) + "\n").encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoilt"),
+    [
+        ("CSV", {"says": {"creationTimestamp": "soon"}}),
+        ("CSV", {"says": {"creationTimestamp": "9" * 30}}),
+        ("CSV", {"says": {"files": None}}),
+        ("CSV", {"says": {"files": [{"key": "in/anna"}]}}),
+        ("CSV", {"says": {"files": [{"key": 7, "MD5checksum": 7}]}}),
+        ("CSV", {"says": {"fileSchema": ["Key"]}}),
+        ("CSV", {"data": gzip.compress(b"b,in/anna\n")}),
+        ("CSV", {"data": line_of(LastModifiedDate="yesterday")}),
+        ("CSV", {"data": line_of(LastModifiedDate="0001-01-01T00:00:00+14:00")}),
+        ("CSV", {"data": line_of(Size="big")}),
+        ("CSV", {"data": b"in/anna is no gzip"}),
+        ("CSV", {"data": gzip.compress(b"b" * 1000)[:-9]}),
+        ("CSV", {"data": gzip.compress(b"\xff\xfe")}),
+        ("CSV", {"data": gzip.compress(b"")[:12] + b"\xff" * 20}),
+        ("Parquet", {"data": b"in/anna is no Parquet"}),
+        ("Parquet", {"data": b""}),
+    ],
+)
+def test_a_spoilt_report_is_told_of_without_what_is_in_it(moto_server, tmp_path, kind, spoilt):
+    bucket = moto_server.bucket()
+    bucket.put("in/anna")
+    report(bucket, kind, tmp_path, **spoilt)
+    unreadable(bucket)
+
+
+@pytest.mark.parametrize("manifest", [b"in/anna", b"\xff", b"[]", b"{}", b"[" * 100_000])
+def test_a_manifest_that_is_none_is_told_of_without_what_is_in_it(moto_server, manifest):
+    bucket = moto_server.bucket()
+    bucket.put(f"{FOLDER}2026-11-27T01-00Z/manifest.json", manifest)
+    unreadable(bucket)
+
+
+def unreadable(bucket):
+    told = {"prefix": FOLDER}
+    with closing(look(bucket, inventory=told)) as view, pytest.raises(StoreUnavailable, match="report cannot be read") as error:
+        shown(view)
+    assert error.value.why
+    assert "anna" not in str(error.value.problems[0])

@@ -70,6 +70,31 @@ def test_a_broken_entry_is_no_listing(entry):
         rows_of(answer(PLAIN, entry, PLAIN))
 
 
+@pytest.mark.parametrize(
+    "said", ["&#x01;", "&#1;", "&#x1F;", "&#x1f;", "&#12;", "&#xFFFE;", "&#65535;", "&#xd800;", "\x01", "\ufffe"]
+)
+def test_what_xml_cannot_carry_costs_no_listing_outside_a_key_and_never_alters_one(said):
+    prefix = f"<Prefix>in/{said}&#x41;&#9;</Prefix>"
+    assert rows_of(answer(prefix, PLAIN)) == ([ROW], True, "")
+    assert rows_of(answer(PLAIN.replace("in%2Fa", "in%2F%01"), prefix)).rows == [ROW._replace(raw="in/\x01")]
+    if said.startswith("&"):
+        with pytest.raises(StoreUnavailable, match="no listing"):
+            rows_of(answer(prefix, PLAIN.replace("in%2Fa", f"in%2Fa{said}")))
+
+
+@pytest.mark.parametrize("versioning", ["unversioned", "enabled"])
+def test_odd_keys_go_like_others(ceph_server, versioning):
+    """Ceph repeats the prefix that it is asked for by references that XML does not know."""
+    made = ceph_server.bucket(versioning)
+    for key in ("in/a", "in/b\x01", "in/c\ufffe", "in/d\rx", "in/e\x1f&"):
+        made.put_quickly(key, b"x", {})
+    with closing(act(made)) as store:
+        steps = shown(store)
+        assert list(sighted(store, batch(steps)).revisions) == [revision for _, revision in steps]
+        assert dispose(store, steps) == ["disposed"] * 5
+    assert made.keys() == []
+
+
 @pytest.fixture
 def several(moto_server):
     """A bucket with 300 objects that are meant, and as many beside them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,13 +16,15 @@ from retentiond.stores.s3.wanted import Wanted
 _NONE = frozenset(
     {"NoSuchLifecycleConfiguration", "ReplicationConfigurationNotFoundError", "NotImplemented", "MethodNotAllowed", "404"}
 )
+_UNREAD = "cannot be read with these credentials: they need"
+_NAME = re.compile(r"[\w./ :-]{1,100}")
 _TELLING = 10
 """So many items of one date are no accident."""
 
 
 def advice(bucket: Bucket, wanted: Wanted, first: Page | None) -> list[str]:
     """Sentences for an operator, without data. `first` is the first page of a scan."""
-    return [*_of_the_bucket(bucket, wanted), *_of_others(bucket), *_of_the_items(wanted, first)]
+    return [*_of_the_bucket(bucket, wanted), *_of_others(bucket, wanted), *_of_the_items(wanted, first)]
 
 
 def _of_the_bucket(bucket: Bucket, wanted: Wanted) -> Iterator[str]:
@@ -39,19 +42,36 @@ def _of_the_bucket(bucket: Bucket, wanted: Wanted) -> Iterator[str]:
         yield "versions in this bucket may be locked (object lock): what is locked stays until its date, and is never forced"
 
 
-def _of_others(bucket: Bucket) -> Iterator[str]:
-    """Rules of the bucket's own that delete, and where its objects are copied to."""
+def _of_others(bucket: Bucket, wanted: Wanted) -> Iterator[str]:
+    """Rules of the bucket's own that delete what this one may be about, and where its objects are copied to."""
     every = _asked(bucket, "get_bucket_lifecycle_configuration", "Rules")
-    rules = [rule for rule in every if rule.get("Status") == "Enabled" and not rule.get("ID", "").startswith("retentiond/")]
+    if every is None:
+        yield f"whether the bucket has lifecycle rules of its own {_UNREAD} s3:GetLifecycleConfiguration"
+    rules = [rule for rule in every or () if rule.get("Status") == "Enabled" and not rule.get("ID", "").startswith("retentiond/")]
+    rules = [rule for rule in rules if _concerns(rule, wanted.prefix)]
     deleting = [rule for rule in rules if rule.keys() & {"Expiration", "NoncurrentVersionExpiration"}]
     if deleting:
-        several = f"{len(deleting)} lifecycle rules of its own" if len(deleting) > 1 else "a lifecycle rule of its own"
-        yield f"the bucket has {several} that deletes: what it takes away is found gone, and there is no evidence of ours for it"
+        names = sorted(name for rule in deleting if _NAME.fullmatch(name := rule.get("ID", "")))
+        told = f" ({', '.join(names)})" if names else ""
+        yield (
+            f"the bucket has {len(deleting)} lifecycle rules of its own that delete{told}: what they take"
+            if len(deleting) > 1
+            else f"the bucket has a lifecycle rule of its own that deletes{told}: what it takes"
+        ) + " away is found gone, and there is no evidence of ours for it"
     if any("AbortIncompleteMultipartUpload" in rule for rule in rules):
         yield "a lifecycle rule of the bucket aborts incomplete uploads"
-    copies = [rule for rule in _asked(bucket, "get_bucket_replication", "Rules", "ReplicationConfiguration") if rule]
-    if any(rule.get("Status") == "Enabled" for rule in copies):
+    copies = _asked(bucket, "get_bucket_replication", "Rules", "ReplicationConfiguration")
+    if copies is None:
+        yield f"whether the bucket is replicated {_UNREAD} s3:GetReplicationConfiguration"
+    if any(rule.get("Status") == "Enabled" for rule in copies or ()):
         yield "the bucket is replicated: deletions by version id are not, and the copies need a rule of their own"
+
+
+def _concerns(rule: dict[str, Any], prefix: str) -> bool:
+    """Whether a rule of the bucket's may be about objects below a prefix."""
+    told = rule.get("Filter") or {}
+    mine = rule.get("Prefix") or told.get("Prefix") or told.get("And", {}).get("Prefix") or ""
+    return bool(mine.startswith(prefix) or prefix.startswith(mine))
 
 
 def _of_the_items(wanted: Wanted, first: Page | None) -> Iterator[str]:
@@ -68,13 +88,16 @@ def _minute(start: Any) -> str:
     return f"{start:%Y-%m-%d %H:%M}" if start is not None else ""
 
 
-def _asked(bucket: Bucket, operation: str, name: str, inside: str = "") -> list[dict[str, Any]]:
-    """A list of the bucket's configuration; empty where it has none, or does not let us read it."""
+def _asked(bucket: Bucket, operation: str, name: str, inside: str = "") -> list[dict[str, Any]] | None:
+    """A list of the bucket's configuration; empty where it has none, None where these credentials may not read it."""
     try:
         answer = bucket.ask(operation)
     except ClientError as error:
-        if code_of(error) in _NONE or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404, 405, 501):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code_of(error) in _NONE or status in (404, 405, 501):
             return []
+        if status == 403:
+            return None
         raise refusal(error) from error
     except BotoCoreError as error:
         raise refusal(error) from error

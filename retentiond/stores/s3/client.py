@@ -1,6 +1,6 @@
 """The one door to botocore: one bucket, opened, and told apart from every other.
 
-Guarantees: every request carries the account that the bucket must belong to, where one is given; a
+Guarantees: every request about the bucket carries the account that it must belong to, where one is given; a
 request that lets something go is sent once and never again by itself, because between two sendings
 a newcomer may have taken the name; errors become ours, without a name, a key or a server's text.
 
@@ -33,7 +33,7 @@ DELETERS = 8
 """So many requests of one handle are under way at once, where each is about one object."""
 BODY = "RawBody"
 """What an answer that a parser of ours reads is found under; so is the body of a request that we have written ourselves."""
-_LISTINGS = ("ListObjectsV2", "ListObjectVersions", "DeleteObjects")
+_LISTINGS = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts", "DeleteObjects")
 _ONCE = frozenset(
     {
         "delete_objects", "delete_object", "abort_multipart_upload", "complete_multipart_upload", "put_object", "copy_object",
@@ -65,7 +65,7 @@ class Bucket:
             self._once: Any = _client(session, options, attempts=1) if acts else None
         except (BotoCoreError, ValueError) as error:
             raise refusal(error) from error
-        head = self.call("head_bucket")["ResponseMetadata"]["HTTPHeaders"]
+        head = self._head()["ResponseMetadata"]["HTTPHeaders"]
         self.clock: datetime | None = parsedate_to_datetime(head["date"]) if "date" in head else None
         self._check_region(head)
         self._check_owner()
@@ -86,11 +86,12 @@ class Bucket:
             raise refusal(error) from error
 
     def ask(self, operation: str, /, **parameters: Any) -> dict[str, Any]:
-        """One request, its errors as they come: for whoever can tell one error from another."""
+        """One request, its errors as they come: for whoever can tell one error from another. `Bucket` names another bucket."""
         client = self._once if operation in _ONCE else self._asking
-        if self.options.owner:
-            parameters["ExpectedBucketOwner"] = self.options.owner
-        answer: dict[str, Any] = getattr(client, operation)(Bucket=self.options.bucket, **parameters)
+        told = {"Bucket": self.options.bucket} | parameters
+        if self.options.owner and told["Bucket"] == self.options.bucket:  # another one may be another account's
+            told["ExpectedBucketOwner"] = self.options.owner
+        answer: dict[str, Any] = getattr(client, operation)(**told)
         return answer
 
     def send(self, operation: str, body: bytes, **parameters: Any) -> None:
@@ -150,6 +151,15 @@ class Bucket:
         self._asking.close()
         if self._once is not None:
             self._once.close()
+
+    def _head(self) -> dict[str, Any]:
+        """The first request; where it is refused, another one is sent: the answer to a HEAD has no body that could say why."""
+        try:
+            return self.ask("head_bucket")
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and code_of(error) in ("400", "403"):
+                self.call("get_bucket_versioning")
+            raise refusal(error) from error
 
     def _versioning(self) -> tuple[Versioning, bool]:
         answer = self.call("get_bucket_versioning")

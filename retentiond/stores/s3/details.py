@@ -9,14 +9,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from retentiond.core.item import NOTHING
+from retentiond.core.item import NOTHING, WITHOUT_END
 from retentiond.errors import RetentiondError, StoreUnavailable
 from retentiond.stores.s3.client import Bucket, code_of, wire
 from retentiond.stores.s3.listing import Row
 from retentiond.stores.s3.trouble import refusal
 
-FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
-"""Until when a legal hold lasts, which has no date."""
 UNREADABLE = "its metadata, tags or lock may not be read with these credentials"
 _ABSENT = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
@@ -66,6 +64,6 @@ def detail_of(bucket: Bucket, row: Row, *, head: bool, tags: bool) -> Detail:
 
 def _locked(told: Mapping[str, Any]) -> datetime | None:
     if told.get("ObjectLockLegalHoldStatus") == "ON":
-        return FOREVER
+        return WITHOUT_END
     until: datetime | None = told.get("ObjectLockRetainUntilDate")
     return until.astimezone(UTC) if until is not None else None

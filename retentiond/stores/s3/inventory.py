@@ -1,9 +1,9 @@
 """Reports of S3 Inventory, read instead of a listing: what the bucket held when the report was made.
 
 Guarantees: the newest whole report is read, the one of this bucket, each of its files with the digest that its manifest
-names; a report that does not tell what a plan needs is refused. A report is a day old, or a week. What was
-uploaded since is not in it and is not due; what changed or went since is found by the comparison before a
-deletion. The rows of a report stand in no order, so that a marker may be planned before what it hides; it stays then.
+names; a report that is spoilt, or does not tell what a plan needs, is refused, and nothing of it is told. A report is a day
+old, or a week. What was uploaded since is not in it and is not due; what changed or went since is found by the comparison
+before a deletion. The rows of a report stand in no order, so that a marker may be planned before what it hides; it stays then.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import hashlib
 import json
 import re
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from botocore.exceptions import BotoCoreError
@@ -33,6 +34,38 @@ _NEEDED = ("key", "size", "lastmodifieddate", "etag")
 _VERSIONED = ("versionid", "islatest", "isdeletemarker")
 
 
+_SPOILT = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    OSError,
+    EOFError,
+    zlib.error,
+    csv.Error,
+)
+"""What reading raises where a report is not as AWS describes it: only what has been read already stands under these."""
+
+
+class _File(NamedTuple):
+    """A file of a report."""
+
+    key: str
+    md5: str
+
+
+class _Manifest(NamedTuple):
+    """What a report says of itself: the bucket that it is about, when it was made, how it is written and where it lies."""
+
+    about: str
+    made: datetime
+    kind: str
+    files: list[_File]
+    columns: list[str]
+
+
 class Inventory:
     """The newest report about one bucket."""
 
@@ -40,12 +73,10 @@ class Inventory:
         told = bucket.options.inventory
         self._bucket, self._folder = bucket, told["prefix"].rstrip("/") + "/"
         self._where = {"Bucket": told["bucket"]} if "bucket" in told else {}
-        manifest = json.loads(self._read(self._newest()))
-        if manifest.get("sourceBucket") != bucket.options.bucket:
+        manifest = _manifest(self._read(self._newest()))
+        if manifest.about != bucket.options.bucket:
             raise StoreDenied("the inventory report is about another bucket", do="correct `inventory`")
-        self.made = datetime.fromtimestamp(int(manifest["creationTimestamp"]) / 1000, UTC)
-        self._format, self._files = manifest["fileFormat"], manifest["files"]
-        self._columns = [_plain(name) for name in _schema(manifest["fileSchema"], self._format)]
+        self.made, self._format, self._files, self._columns = manifest.made, manifest.kind, manifest.files, manifest.columns
         needed = _NEEDED if bucket.versioning == "unversioned" else (*_NEEDED, *_VERSIONED)
         missing = [name for name in needed if name not in self._columns]
         if missing:
@@ -63,8 +94,7 @@ class Inventory:
         page: list[Row] = []
         for file in self._files:
             with self._downloaded(file) as local:
-                for told in read(local, self._columns):
-                    row = self._row(told)
+                for row in self._rows(read(local, self._columns)):
                     if not row.raw.startswith(prefix):
                         continue
                     page.append(row)
@@ -73,12 +103,20 @@ class Inventory:
                         page = []
         yield page
 
+    def _rows(self, lines: Iterator[Mapping[str, Any]]) -> Iterator[Row]:
+        """The lines of a file as rows; the first one that is none ends it."""
+        try:
+            for told in lines:
+                yield self._row(told)
+        except _SPOILT as error:
+            raise _unreadable("a file of it does not hold what its manifest says") from error
+
     def _row(self, told: Mapping[str, Any]) -> Row:
         key, marker = told["key"], _yes(told.get("isdeletemarker"))
         raw = unquote_to_bytes(key.replace("+", " ")).decode("utf-8", "surrogateescape") if self._format == "CSV" else key
         at = told["lastmodifieddate"]
         modified = datetime.fromisoformat(at) if isinstance(at, str) else at
-        modified = modified if modified.tzinfo else modified.replace(tzinfo=UTC)
+        modified = modified.astimezone(UTC) if modified.tzinfo else modified.replace(tzinfo=UTC)
         versioned = self._bucket.versioning != "unversioned"
         version = (told.get("versionid") or NULL) if versioned else ""
         latest = _yes(told.get("islatest")) if versioned else True
@@ -105,15 +143,15 @@ class Inventory:
         return data
 
     @contextmanager
-    def _downloaded(self, file: Mapping[str, Any]) -> Iterator[IO[bytes]]:
+    def _downloaded(self, file: _File) -> Iterator[IO[bytes]]:
         """A file of the report on this machine, whole and as its manifest says."""
         digest = hashlib.md5(usedforsecurity=False)
         with tempfile.NamedTemporaryFile() as local:
-            with self._body(file["key"]) as body:
+            with self._body(file.key) as body:
                 while piece := body.read(PIECE):
                     digest.update(piece)
                     local.write(piece)
-            if digest.hexdigest() != file["MD5checksum"].lower():
+            if digest.hexdigest() != file.md5:
                 raise StoreUnavailable("a file of the inventory report is not as its manifest says")
             local.flush()
             local.seek(0)
@@ -128,6 +166,33 @@ class Inventory:
             raise refusal(error) from error
         finally:
             body.close()
+
+
+def _manifest(body: bytes) -> _Manifest:
+    """The manifest of a report; `StoreUnavailable` where it is none: the next report may be better."""
+    try:
+        told = json.loads(body)
+        return _Manifest(
+            str(told["sourceBucket"]),
+            datetime.fromtimestamp(int(told["creationTimestamp"]) / 1000, UTC),
+            str(told["fileFormat"]),
+            [_File(_text(file["key"]), _text(file["MD5checksum"]).lower()) for file in told["files"]],
+            [_plain(name) for name in _schema(_text(told["fileSchema"]), told["fileFormat"])],
+        )
+    except _SPOILT as error:
+        raise _unreadable("its manifest is not as S3 Inventory writes it") from error
+
+
+def _unreadable(why: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        "the inventory report cannot be read", why=why, do="wait for the next report, or take `inventory` out"
+    )
+
+
+def _text(told: Any) -> str:
+    if not isinstance(told, str):
+        raise TypeError("not a text")
+    return told
 
 
 def _schema(told: str, kind: str) -> Sequence[str]:
@@ -155,11 +220,14 @@ def _from_parquet(file: IO[bytes], _columns: Sequence[str]) -> Iterator[Mapping[
         raise StoreDenied("reports in Parquet cannot be read", do="pip install 'retentiond[inventory]'") from None
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")
-        cursor = database.execute("SELECT * FROM read_parquet(?)", [file.name])
-        names = [_plain(name) for name, *_ in cursor.description or ()]
-        while rows := cursor.fetchmany(PAGE):
-            for row in rows:
-                yield dict(zip(names, row, strict=True))
+        try:
+            cursor = database.execute("SELECT * FROM read_parquet(?)", [file.name])
+            names = [_plain(name) for name, *_ in cursor.description or ()]
+            while rows := cursor.fetchmany(PAGE):
+                for row in rows:
+                    yield dict(zip(names, row, strict=True))
+        except duckdb.Error as error:
+            raise _unreadable("a file of it cannot be read as Parquet") from error
 
 
 def _yes(told: Any) -> bool:

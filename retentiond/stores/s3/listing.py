@@ -20,7 +20,9 @@ from retentiond.stores.s3.client import BODY, Bucket, wire
 
 NULL = "null"
 """The version id of what was written while versions were not kept."""
-_NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+_NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,10}));")
+"""What may be no XML 1.0: characters as they are, and references to characters by number, of which most are."""
+_LOST = "\ufffd"
 _PLAIN = re.compile(
     rb"<Contents><Key>([^<&]*)</Key><LastModified>([0-9TZ:.-]*)</LastModified>"
     rb"<ETag>(?:&quot;|\")?([^<&\"]*)(?:&quot;|\")?</ETag>(?:<Checksum[^<]*</Checksum[^<]*>)*"
@@ -66,10 +68,10 @@ class Listed(NamedTuple):
 def rows_of(body: bytes) -> Listed:
     """The rows of one answer, sorted by key, the versions of a key newest first; `StoreUnavailable` where it is no listing."""
     rows, rest = _plain_rows(body)
-    root = _root(rest)
+    root = root_of(rest)
     start = root.tag.find("}") + 1
     if rows and any(entry.tag[start:] in _KINDS for entry in root):
-        rows, root = [], _root(body)
+        rows, root = [], root_of(body)
     encoded = (root.findtext(f"{root.tag[:start]}EncodingType") or "").lower() == "url"
     try:
         for entry in root:
@@ -77,7 +79,7 @@ def rows_of(body: bytes) -> Listed:
             if kind in _KINDS:
                 rows.append(_row({field.tag[start:]: field.text for field in entry}, kind, encoded))
     except (KeyError, ValueError) as error:
-        raise _no_listing() from error
+        raise no_listing() from error
     if any(row.marker for row in rows):
         rows.sort(key=lambda row: order(row.raw))  # some servers list markers apart from versions
     truncated = root.findtext(f"{root.tag[:start]}IsTruncated") == "true"
@@ -86,11 +88,11 @@ def rows_of(body: bytes) -> Listed:
 
 def folders_of(body: bytes) -> tuple[list[str], bool]:
     """The common prefixes of an answer that was asked for them, in order, and whether there are more."""
-    root = _root(body)
+    root = root_of(body)
     space = root.tag[: root.tag.find("}") + 1]
     encoded = (root.findtext(f"{space}EncodingType") or "").lower() == "url"
     found = [one.findtext(f"{space}Prefix") or "" for one in root.iter(f"{space}CommonPrefixes")]
-    folders = sorted((_decoded(text) if encoded else text for text in found), key=order)
+    folders = sorted((decoded(text) if encoded else text for text in found), key=order)
     return folders, root.findtext(f"{space}IsTruncated") == "true"
 
 
@@ -173,8 +175,7 @@ def _plain_rows(body: bytes) -> tuple[list[Row], bytes]:
     columns = [map(bytes.decode, pieces[first::5]) for first in (1, 2, 3, 4)]
     try:
         rows = [
-            Row(_decoded(key), "", etag, _instant(at), int(size), True, False)
-            for key, at, etag, size in zip(*columns, strict=True)
+            Row(decoded(key), "", etag, instant(at), int(size), True, False) for key, at, etag, size in zip(*columns, strict=True)
         ]
     except ValueError:
         return [], body
@@ -183,8 +184,8 @@ def _plain_rows(body: bytes) -> tuple[list[Row], bytes]:
 
 def _row(told: dict[str, str | None], kind: str, encoded: bool) -> Row:
     key, modified = told["Key"] or "", told["LastModified"] or ""
-    key = _decoded(key) if encoded else key
-    at = _instant(modified)
+    key = decoded(key) if encoded else key
+    at = instant(modified)
     if kind == "Contents":
         return Row(key, "", (told["ETag"] or "").strip('"'), at, int(told["Size"] or 0), True, False)
     version, latest = told["VersionId"] or NULL, told["IsLatest"] == "true"
@@ -193,7 +194,7 @@ def _row(told: dict[str, str | None], kind: str, encoded: bool) -> Row:
     return Row(key, version, (told["ETag"] or "").strip('"'), at, int(told["Size"] or 0), latest, False)
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
     """When an object was uploaded; `ValueError` for what names no instant."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
@@ -201,7 +202,7 @@ def _instant(text: str) -> datetime:
     return at
 
 
-def _decoded(text: str) -> str:
+def decoded(text: str) -> str:
     """A key as it was before it was encoded; bytes that are no text become surrogates."""
     text = text.replace("%2F", "/")  # most have nothing else
     if "%" in text or "+" in text:
@@ -209,18 +210,39 @@ def _decoded(text: str) -> str:
     return text
 
 
-def _root(body: bytes) -> ET.Element:
-    """The answer as XML. What is no XML is left out where keys are encoded: some servers repeat a prefix as it is."""
+def root_of(body: bytes, *, lost: bool = False) -> ET.Element:
+    """The answer as XML. What is no XML becomes U+FFFD: some servers repeat a prefix as it is.
+
+    `StoreUnavailable` where that would alter a key. `lost`: it may.
+    """
     try:
         return ET.fromstring(body)  # noqa: S314 expat refuses entities that grow; botocore reads the same answers by the same parser
-    except ET.ParseError as error:
-        if b"<EncodingType>url</EncodingType>" not in body:
-            raise _no_listing() from error
+    except ET.ParseError:
+        legible = _NOT_XML.sub(_replaced, body)
     try:
-        return ET.fromstring(_NOT_XML.sub(b"", body))  # noqa: S314 as above
+        root = ET.fromstring(legible)  # noqa: S314 as above
     except ET.ParseError as error:
-        raise _no_listing() from error
+        raise no_listing() from error
+    if not lost and any(_LOST in (entry.text or "") for entry in root.iter() if entry.tag.endswith("Key")):
+        raise no_listing()
+    return root
 
 
-def _no_listing() -> StoreUnavailable:
+def carried(text: str) -> str:
+    """A key as an answer has it where what XML cannot carry was replaced in it."""
+    return "".join(c if _is_legible(ord(c)) else _LOST for c in text)
+
+
+def _replaced(found: re.Match[bytes]) -> bytes:
+    """A reference to a character that XML can carry, as it is; else U+FFFD."""
+    sixteen, ten = found.groups()
+    return found[0] if _is_legible(int(sixteen, 16) if sixteen else int(ten or 0)) else _LOST.encode()
+
+
+def _is_legible(code: int) -> bool:
+    return code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF
+
+
+def no_listing() -> StoreUnavailable:
+    """The error of an answer that is something else."""
     return StoreUnavailable("the server's answer is no listing", why="it is not the XML that S3 describes")

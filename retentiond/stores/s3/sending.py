@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from retentiond.core.item import key_of
 from retentiond.engine.digest import Digest
 from retentiond.errors import Occupied, RetentiondError
-from retentiond.stores.s3.client import Bucket, code_of, md5_of, wire
-from retentiond.stores.s3.listing import NULL, Row
+from retentiond.stores.s3.client import BODY, Bucket, code_of, md5_of, wire
+from retentiond.stores.s3.listing import NULL, Row, root_of
 from retentiond.stores.s3.looking import Looking
 from retentiond.stores.s3.trouble import refusal
 
@@ -135,12 +135,17 @@ class Sending:
 
     def _abort_strays(self) -> None:
         """Aborts uploads of this key that a crash of ours has left: those that the same account began."""
-        listed = self._bucket.call("list_multipart_uploads", Prefix=wire(self.raw)).get("Uploads", ())
-        mine = [upload for upload in listed if upload["Key"] == self.raw]
-        by = next((u.get("Initiator", {}).get("ID") for u in mine if u["UploadId"] == self._upload), None)
-        for upload in mine:
-            if by is not None and upload["UploadId"] != self._upload and upload.get("Initiator", {}).get("ID") == by:
-                self._bucket.call("abort_multipart_upload", Key=wire(self.raw), UploadId=upload["UploadId"])
+        root = root_of(self._bucket.call("list_multipart_uploads", Prefix=wire(self.raw))[BODY])
+        space = root.tag[: root.tag.find("}") + 1]
+        mine = [
+            (upload.findtext(f"{space}UploadId") or "", upload.findtext(f"{space}Initiator/{space}ID"))
+            for upload in root.iter(f"{space}Upload")
+            if upload.findtext(f"{space}Key") == self.raw
+        ]
+        by = next((initiator for upload, initiator in mine if upload == self._upload), None)
+        for upload, initiator in mine:
+            if by is not None and upload != self._upload and initiator == by:
+                self._bucket.call("abort_multipart_upload", Key=wire(self.raw), UploadId=upload)
 
     @contextmanager
     def _placing(self) -> Iterator[None]:

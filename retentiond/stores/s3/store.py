@@ -16,6 +16,8 @@ from retentiond.engine import failpoints
 from retentiond.engine.ports import OUTSIDE, Batch, Deposit
 from retentiond.stores.fates import held_in
 from retentiond.stores.s3.deleting import Deleting, Fates, Step
+from retentiond.stores.s3.details import detail_of
+from retentiond.stores.s3.listing import Row
 from retentiond.stores.s3.options import Options
 from retentiond.stores.s3.proving import proof
 from retentiond.stores.s3.taking import Taking
@@ -119,18 +121,22 @@ class S3Store(S3View):
         return list(steps.values())
 
     def _bare(self, markers: Sequence[Step], fates: Fates) -> list[Step]:
-        """The markers that hide nothing, now that the versions of this batch are gone."""
+        """The markers that hide nothing, now that the versions of this batch are gone. One above what is locked stays with it."""
         found = self._looking.at([step.row.raw for step in markers])
         bare = []
         for step in markers:
             rows = found[step.row.raw]
             if step.row.version not in [row.version for row in rows if row.marker]:
                 fates.settle(step.position, Outcome.GONE)
-            elif any(is_hidden(row, step.row) for row in rows if not row.marker):
-                fates.settle(step.position, Outcome.CHANGED, "hides-versions")
+            elif hidden := [row for row in rows if not row.marker and is_hidden(row, step.row)]:
+                locked = self._bucket.locks and any(self._bucket.all(self._is_locked, hidden))
+                fates.settle(step.position, *((Outcome.LOCKED, "") if locked else (Outcome.CHANGED, "hides-versions")))
             else:
                 bare.append(step)
         return bare
+
+    def _is_locked(self, row: Row) -> bool:
+        return detail_of(self._bucket, row, head=True, tags=False).locked is not None
 
 
 def _is_replaced(entries: Sequence[Entry]) -> bool:

@@ -2,21 +2,34 @@
 
 Each is an item under the key that it was meant for; its revision is its upload id, its clock starts when it
 was begun. Letting it go aborts it.
+
+Guarantee: a key is decoded only where the server says that it has encoded it, or is seen to have: some servers
+encode the keys of uploads without a word. One that ends while it is looked at is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from typing import Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from retentiond.errors import StoreUnavailable
-from retentiond.stores.s3.client import Bucket, wire
-from retentiond.stores.s3.listing import Row, order
+from retentiond.stores.s3.client import BODY, Bucket, code_of, wire
+from retentiond.stores.s3.listing import Row, carried, decoded, instant, no_listing, order, root_of
 from retentiond.stores.s3.looking import Found
+from retentiond.stores.s3.trouble import refusal
 
 GONE = "NoSuchUpload"
+
+
+class _Answer(NamedTuple):
+    """One answer of a listing; its keys as they stand there. `encoded`: the server says that they are."""
+
+    rows: list[Row]
+    truncated: bool
+    encoded: bool
 
 
 class Uploads:
@@ -31,12 +44,10 @@ class Uploads:
         last, shown = "", set[str]()
         while True:
             told = {"Prefix": wire(prefix)} if prefix else {}
-            answer = self._bucket.call("list_multipart_uploads", EncodingType="url", **told, **after)
-            encoded = answer.get("EncodingType") == "url"
-            found = [_row(upload, encoded) for upload in answer.get("Uploads", ())]
+            found, truncated = self._asked(told | after)
             rows = [row for row in found if row.raw != last or row.version not in shown]
             yield rows
-            if not answer.get("IsTruncated"):
+            if not truncated:
                 return
             if not rows or order(rows[0].raw) < order(last):
                 raise StoreUnavailable("the listing of uploads does not end", why="the server shows nothing new")
@@ -53,27 +64,86 @@ class Uploads:
         wanted = list(dict.fromkeys(raws))
         return dict(zip(wanted, self._bucket.all(one, wanted), strict=True))
 
-    def sized(self, rows: list[Row]) -> list[Row]:
-        """The same rows, each with the bytes of its parts."""
+    def _asked(self, told: dict[str, Any]) -> tuple[list[Row], bool]:
+        """The rows of an answer, and whether there are more. Where keys may be encoded or not, the same is asked for as it is."""
+        answer = _read(self._bucket.call("list_multipart_uploads", EncodingType="url", **told)[BODY])
+        rows = [row._replace(raw=decoded(row.raw)) for row in answer.rows]
+        if answer.encoded or rows == answer.rows:
+            return rows, answer.truncated
+        as_it_is = _read(self._bucket.call("list_multipart_uploads", **told)[BODY], lost=True)
+        plain = {row.version: row.raw for row in as_it_is.rows}
+        asked = [
+            (as_told, row) for as_told, row in zip(answer.rows, rows, strict=True) if as_told != row and row.version in plain
+        ]
+        if asked and all(plain[row.version] == carried(row.raw) != as_told.raw for as_told, row in asked):
+            return rows, answer.truncated
+        if asked and all(plain[row.version] == as_told.raw for as_told, row in asked):
+            return answer.rows, answer.truncated
+        raise StoreUnavailable("the server does not say how it writes the keys of uploads", do="try again later")
 
-        def size(row: Row) -> int:
+    def sized(self, rows: list[Row]) -> list[Row]:
+        """The same rows, each with the bytes of its parts, without those that have ended meanwhile."""
+
+        def sum_of(row: Row) -> int | None:
             total: int = 0
             marker = 0
             while True:
                 told = {"PartNumberMarker": marker} if marker else {}
-                answer = self._bucket.call("list_parts", Key=wire(row.raw), UploadId=row.version, **told)
-                total += sum(part["Size"] for part in answer.get("Parts", ()))
-                following = int(answer.get("NextPartNumberMarker") or 0)
-                if not answer.get("IsTruncated"):
+                try:
+                    answer = self._bucket.ask("list_parts", Key=wire(row.raw), UploadId=row.version, **told)
+                except ClientError as error:
+                    if code_of(error) in (GONE, "NoSuchKey"):
+                        return None
+                    raise refusal(error) from error
+                except BotoCoreError as error:
+                    raise refusal(error) from error
+                size, following, truncated = _parts(answer[BODY])
+                total += size
+                if not truncated:
                     return total
                 if following <= marker:
                     raise StoreUnavailable("the listing of an upload's parts does not end", why="the server shows nothing new")
                 marker = following
 
-        return [row._replace(size=n) for row, n in zip(rows, self._bucket.all(size, rows), strict=True)]
+        sizes = zip(rows, self._bucket.all(sum_of, rows), strict=True)
+        return [row._replace(size=n) for row, n in sizes if n is not None]
 
 
-def _row(upload: dict[str, Any], encoded: bool) -> Row:
-    key = upload["Key"]
-    raw = unquote_to_bytes(key.replace("+", " ")).decode("utf-8", "surrogateescape") if encoded else key
-    return Row(raw, upload["UploadId"], "", upload["Initiated"].astimezone(UTC), 0, latest=True, marker=False)
+def _parts(body: bytes) -> tuple[int, int, bool]:
+    """The bytes of the parts in one answer, the part that the next one begins after, and whether there are more."""
+    root = root_of(body, lost=True)
+    space = root.tag[: root.tag.find("}") + 1]
+    try:
+        total = sum(int(part.findtext(f"{space}Size") or 0) for part in root.iter(f"{space}Part"))
+        following = int(root.findtext(f"{space}NextPartNumberMarker") or 0)
+    except ValueError as error:
+        raise no_listing() from error
+    return total, following, root.findtext(f"{space}IsTruncated") == "true"
+
+
+def _read(body: bytes, *, lost: bool = False) -> _Answer:
+    """An answer as it stands. `lost`: a character in a key that XML cannot carry is U+FFFD."""
+    root = root_of(body, lost=lost)
+    space = root.tag[: root.tag.find("}") + 1]
+
+    def said(entry: Any, name: str) -> str:
+        return entry.findtext(space + name) or ""
+
+    try:
+        rows = [
+            Row(
+                said(u, "Key"),
+                said(u, "UploadId"),
+                "",
+                instant(said(u, "Initiated")).astimezone(UTC),
+                0,
+                latest=True,
+                marker=False,
+            )
+            for u in root.iter(f"{space}Upload")
+        ]
+    except (ValueError, OverflowError) as error:
+        raise no_listing() from error
+    if not all(row.raw and row.version for row in rows):
+        raise no_listing()
+    return _Answer(rows, said(root, "IsTruncated") == "true", said(root, "EncodingType").lower() == "url")
