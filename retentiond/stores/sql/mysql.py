@@ -15,6 +15,7 @@ https://mariadb.com/kb/en/mariadb-error-codes/
 from __future__ import annotations
 
 import hashlib
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from pymysql.converters import encoders
 from pymysql.cursors import Cursor, DictCursor
 
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
-from retentiond.stores.sql.address import Address, named_values
+from retentiond.stores.sql.address import Address, is_on, named_values
 from retentiond.stores.sql.database import Contended, Violated
 from retentiond.stores.sql.keys import is_utf8
 from retentiond.stores.sql.mysql_rows import Reading
@@ -75,10 +76,9 @@ class Mysql(MysqlSchema):
             "database": address.database, "charset": "utf8mb4", "autocommit": True, "connect_timeout": 10, "conv": _DECODED,
             "client_flag": CLIENT.FOUND_ROWS, "program_name": "retentiond",
         }  # fmt: skip
-        for name, value in address.options.items():
-            arguments[name] = value in ("1", "true", "yes") if "verify" in name else value
+        arguments |= {**address.options, **_verified(address.options)}
         with self.guard():
-            self.con = Reading(**arguments)
+            self.con = _opened(arguments)
             self.is_mariadb = "MariaDB" in str(self._all("SELECT VERSION()")[0][0])
             lock, statement = self._limits
             seconds = max(1, round(lock))
@@ -251,6 +251,11 @@ class Mysql(MysqlSchema):
         if number in _UNAVAILABLE:
             what, why, do = _UNAVAILABLE[number]
             return StoreUnavailable(what, why=f"{why} (error {number})".lstrip(), do=do)
+        refusal = getattr(error, "original_exception", None)
+        if isinstance(refusal, ssl.SSLCertVerificationError):
+            why = refusal.verify_message.rstrip(".")
+            do = "look at `ssl_ca`, and at the host in `url`"
+            return StoreDenied("the certificate of the database is refused", why=why, do=do)
         if number == 0 or 2000 <= number < 3000:
             if getattr(self, "con", None) is None:
                 return StoreUnavailable(
@@ -259,6 +264,24 @@ class Mysql(MysqlSchema):
             return StoreUnavailable(_LOST[0], why=f"{_LOST[1]} (error {number})", do=_LOST[2])
         why = f"{_STATEMENTS.get(number, '')} (error {number})".lstrip()
         return StoreDenied("the database does not accept a statement", why=why)
+
+
+def _verified(options: Mapping[str, str]) -> dict[str, bool]:
+    """What the driver verifies: where authorities are named, or the host is to be the right one, the certificate is verified."""
+    identity = bool(is_on(options, "ssl_verify_identity"))
+    return {"ssl_verify_cert": identity or "ssl_ca" in options or bool(is_on(options, "ssl_verify_cert")),
+            "ssl_verify_identity": identity}  # fmt: skip
+
+
+def _opened(arguments: dict[str, Any]) -> Reading:
+    """A connection. What is no error of the driver is about a file: it reads those of TLS before it connects."""
+    try:
+        return Reading(**arguments)
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror or "it is no such file"
+        raise StoreDenied(
+            "a certificate or key cannot be used", why=why, do="look at `ssl_ca`, `ssl_cert` and `ssl_key` in `url`"
+        ) from None
 
 
 _CONTENDED = frozenset({1213, 1020, 1637})
@@ -286,6 +309,7 @@ _REFUSED = {
     **dict.fromkeys((1045, 1698, 1130, 1862), ("the database does not let the account in", "", "look at `url` and `password`")),
     **dict.fromkeys((1290, 1836, 1792), _READ_ONLY),
     1049: ("there is no such database", "", "correct `url`"),
+    2026: ("the server of the database offers no TLS", "`url` asks for it", "look at the server"),
 }
 _UNAVAILABLE = {
     **dict.fromkeys((1205, 3572), _LOCKED),
