@@ -28,7 +28,7 @@ from pymysql.cursors import Cursor, DictCursor
 
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.stores.sql.address import Address, is_on, named_values
-from retentiond.stores.sql.database import Contended, Violated
+from retentiond.stores.sql.database import Contended, NoSuchValue, Violated
 from retentiond.stores.sql.keys import is_utf8
 from retentiond.stores.sql.mysql_rows import Reading
 from retentiond.stores.sql.mysql_schema import MysqlSchema
@@ -245,6 +245,8 @@ class Mysql(MysqlSchema):
             return Contended("others are at work on the same rows", why=f"error {number}", do="try again later")
         if number in _VIOLATED and writing:
             return Violated(_VIOLATED[number])
+        if number in _VALUES:
+            return NoSuchValue("the database cannot work with a value", why=f"error {number}")
         if number in _REFUSED:
             what, why, do = _REFUSED[number]
             return StoreDenied(what, why=f"{why} (error {number})".lstrip(), do=do)
@@ -298,6 +300,7 @@ _VIOLATED = {
     **dict.fromkeys((1062, 1048, 1169, 1364, 1264, 1265, 1292, 1366, 1406, 1411, 1690, 3819, 4025, 1690, 1365), "constraint"),
     **dict.fromkeys((1644, 1643, 1442, 1415), "trigger"),
 }
+_VALUES = frozenset({1264, 1265, 1292, 1366, 1406})
 _DENIED = ("the account may not do this", "a privilege is missing", "see docs/databases.md for what an account needs")
 _LOCKED = ("the rows or the table are locked", "another program is writing to them", "try again later")
 _LATE = ("a statement took longer than statement_timeout", "", "raise it, or try later")
