@@ -263,6 +263,10 @@ class Database(Protocol):
         """The triggers of a table, or of all, and whatever else runs when its rows go."""
         ...
 
+    def tells_triggers(self, table: str) -> bool:
+        """Whether the account sees the triggers of a table; in doubt it does."""
+        ...
+
     def checks(self, table: str) -> Sequence[str]:
         """The CHECK conditions of a table, as statements have them; none where the database does not tell them apart."""
         ...

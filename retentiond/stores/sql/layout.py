@@ -80,8 +80,14 @@ def laid_out(database: Database, scope: Scope) -> Layout:
         zone=zone,
         fields=fields,
         masks=masks,
-        doubt=CHILDREN if selection.children == "forbid" else OTHERS,
+        doubt=_doubt(table) if selection.children == "forbid" else OTHERS,
     )
+
+
+def _doubt(table: Table) -> str:
+    """Why a row stays to which others refer, with the tables of those that may."""
+    named = dict.fromkeys(reference.table for reference in table.references)
+    return f"{CHILDREN}: rows of {' or '.join(named)}" if named else CHILDREN
 
 
 def _masked(database: Database, table: Table, scope: Scope) -> Sequence[Masked]:

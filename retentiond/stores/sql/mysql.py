@@ -101,9 +101,9 @@ class Mysql(MysqlSchema):
         seconds = self._all("SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) AS CHAR)")[0][0]
         self.clock = datetime.fromtimestamp(float(seconds), UTC)
         if self._unless_denied("SELECT 1 FROM information_schema.INNODB_SYS_FOREIGN LIMIT 1", ()) is None:
-            self.notes = (
-                "foreign keys of tables that this account may not read are not known: grant it SELECT on all, or PROCESS",
-            )
+            self.notes = (_UNSEEN,)
+        if self._all("SELECT @@log_bin, @@binlog_format")[0] == (1, "STATEMENT"):
+            self.notes += (_STATEMENTS_ONLY,)
 
     @property
     def place(self) -> str:
@@ -206,7 +206,14 @@ class Mysql(MysqlSchema):
     def lag(self) -> float | None:
         """What the replica itself says; it says nothing where one of its threads does not run."""
         with closing(self.con.cursor(DictCursor)) as cursor:
-            cursor.execute("SHOW SLAVE STATUS" if self.is_mariadb else "SHOW REPLICA STATUS")
+            try:
+                cursor.execute("SHOW SLAVE STATUS" if self.is_mariadb else "SHOW REPLICA STATUS")
+            except pymysql.OperationalError as error:
+                if error.args[0] != _NOT_ALLOWED:
+                    raise
+                wanted = "SLAVE MONITOR" if self.is_mariadb else "REPLICATION CLIENT"
+                do = f"grant {wanted} on *.* to {self.account}"
+                raise StoreDenied("the account may not ask how far it is behind", why="a privilege is missing", do=do) from None
             told = cursor.fetchall()
         said = [row.get("Seconds_Behind_Master", row.get("Seconds_Behind_Source")) for row in told]
         known = [float(one) for one in said if one is not None]
@@ -286,6 +293,11 @@ def _opened(arguments: dict[str, Any]) -> Reading:
         ) from None
 
 
+_NOT_ALLOWED = 1227
+_UNSEEN = "foreign keys of tables that this account may not read are not known: grant it SELECT on all, or PROCESS"
+_STATEMENTS_ONLY = (
+    "the server keeps its binary log in statements (binlog_format STATEMENT), and then lets no row go: set it to ROW or MIXED"
+)
 _CONTENDED = frozenset({1213, 1020, 1637})
 _STATEMENTS = {
     1064: "it is no SQL that the database understands",
@@ -312,6 +324,11 @@ _REFUSED = {
     **dict.fromkeys((1045, 1698, 1130, 1862), ("the database does not let the account in", "", "look at `url` and `password`")),
     **dict.fromkeys((1290, 1836, 1792), _READ_ONLY),
     1049: ("there is no such database", "", "correct `url`"),
+    1665: (
+        "the server lets no row go",
+        "it keeps its binary log in statements, which READ COMMITTED does not allow",
+        "set binlog_format to ROW or MIXED",
+    ),
     2026: ("the server of the database offers no TLS", "`url` asks for it", "look at the server"),
 }
 _UNAVAILABLE = {

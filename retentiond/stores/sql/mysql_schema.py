@@ -241,6 +241,9 @@ class MysqlSchema(ABC):
     def triggers(self, table: str | None = None) -> list[str]:
         return [] if table is None else [row[0] for row in self._all(_TRIGGERS, self._at(table))]
 
+    def tells_triggers(self, table: str) -> bool:
+        return self.may(table, "TRIGGER", None) is not False
+
     @property
     def account(self) -> str:
         user, _, host = str(self._all("SELECT CURRENT_USER()")[0][0]).rpartition("@")

@@ -211,6 +211,9 @@ class PostgresSchema(ABC):
         oid = self._table(table).oid
         return [row[0] for row in self._all(_TRIGGERS.format(" AND tgrelid = %s", " AND ev_class = %s"), [oid, oid])]
 
+    def tells_triggers(self, table: str) -> bool:
+        return True
+
     @property
     def account(self) -> str:
         return str(self._all("SELECT quote_ident(current_user)")[0][0])

@@ -342,6 +342,9 @@ class Sqlite:
         rows = self.con.execute("SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' ORDER BY name").fetchall()
         return [name for name, of in rows if table is None or fold(of) == fold(table)]
 
+    def tells_triggers(self, table: str) -> bool:
+        return True
+
     def refuse_text(self, table: str, text: str) -> None:
         """Raises `StoreDenied` unless a text is one whole condition on a table, without parameters.
 
