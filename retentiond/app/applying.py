@@ -103,14 +103,15 @@ def apply_plan(
     `bypass` is the person who lets locks be passed where a rule says that they may be.
     """
     with house.locked("execute", "a run of `retentiond apply`"):
-        recovered = recover(house)
+        unseen: dict[str, RetentiondError] = {}
+        recovered = recover(house, unseen)
         take_events(house)
         house.holds.current_anew()
         kept = take_away(house) | (project(house).failed if allowed_by == "person" else {})  # else it was done before the plan
         try:
             check_usable(house, plan)
             if house.plans.is_done(plan.name):
-                return Applied(plan.name, recovered=recovered, down=kept)
+                return Applied(plan.name, recovered=recovered, down=unseen | kept)
             allowed, refused = _allowed(house, plan, over_limits)
             plan = house.plans.keep_copy(plan)
             publish(house)
@@ -123,7 +124,7 @@ def apply_plan(
         copies = make_copies(house, house.categories(allowed), repair=True, stop=stop, pulse=pulse)
         applied = _run(house, plan, allowed, Allowance(allowance, bypass), stop, progress)
         applied.recovered, applied.refused, applied.copies = recovered, refused, copies.made
-        applied.down |= copies.down | kept
+        applied.down = unseen | applied.down | copies.down | kept
         return applied
 
 

@@ -20,13 +20,14 @@ from retentiond.engine.codec import Step
 from retentiond.engine.fates import inferred_fates
 from retentiond.engine.pipeline import bench_for, scope_of_steps
 from retentiond.engine.ports import PAGE, Batch, Closing, OpenIntent
-from retentiond.errors import PlanUnusable, StoreDenied, StoreUnavailable
+from retentiond.errors import PlanUnusable, RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.ledger.plans import PlanFile, path_of
 
 
-def recover(house: House) -> Counter[str]:
+def recover(house: House, down: dict[str, RetentiondError] | None = None) -> Counter[str]:
     """Writes the outcome of every open intent that can be looked at; what they came to. For whoever holds the execute lock.
 
+    `down` is told of each store that could not be looked into, and why: the items of its intents are unknown until then.
     What runs that were cut short had disposed of by then is remembered too, or their stores would
     look as if they had shrunk by themselves.
     """
@@ -37,7 +38,7 @@ def recover(house: House) -> Counter[str]:
             house.looks.add(category, {Outcome.DISPOSED: items})
     counts: Counter[str] = Counter()
     for intent in house.runs.open_intents():
-        settled = _look(house, intent)
+        settled = _look(house, intent, {} if down is None else down)
         if settled is None:
             counts["unknown"] += len(intent.steps)
             continue
@@ -64,7 +65,7 @@ def _usual(house: House, plan: str) -> bool:
         return True
 
 
-def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
+def _look(house: House, intent: OpenIntent, down: dict[str, RetentiondError]) -> list[Settled] | None:
     """The fates of an intent's steps; None where the plan, the rule or the store is not to be had.
 
     Nor where the store is at another place: what is absent there, below a disk that is not
@@ -86,7 +87,8 @@ def _look(house: House, intent: OpenIntent) -> list[Settled] | None:
         action = _planned(steps[0], bench)
         batch = Batch(intent.steps[0], scope_of_steps(bench, action), action, keys, revisions, store=intent.store)
         return inferred_fates(store, batch, range(len(steps)))
-    except (StoreUnavailable, StoreDenied):
+    except (StoreUnavailable, StoreDenied) as error:
+        down.setdefault(intent.store, error)
         return None
 
 

@@ -71,3 +71,15 @@ def test_a_column_that_is_dropped_after_the_plan_leaves_every_row_and_a_true_tra
     till.database.sql(f"UPDATE calls SET at = '{OLD:%Y-%m-%d}', kind = 'x', note = 'y'")
     assert 40 == till.json("apply", till.plan())["counts"]["disposed"]
     till.told("audit", "verify")
+
+
+def test_a_table_that_is_gone_after_the_plan_is_told_at_every_try(till):
+    ruled(till)
+    plan = till.plan()
+    till.database.sql("DROP VIEW seen", "ALTER TABLE calls RENAME TO elsewhere")
+    for _ in range(4):
+        said = till.told("apply", plan, code=5)
+        assert "Not reached: till: there is no table calls" in " ".join(said.out.split())
+    till.database.sql("ALTER TABLE elsewhere RENAME TO calls")
+    assert 40 == till.json("apply", till.plan())["counts"]["disposed"]
+    till.told("audit", "verify")

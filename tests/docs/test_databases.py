@@ -154,6 +154,20 @@ def test_check_names_the_grants_that_are_missing_and_no_more(pbx):
     refuses("looker", pbx)
 
 
+def test_check_says_what_an_account_of_mariadb_cannot_see_once_for_each_rule(pbx):
+    pbx.let_in("actor", "acting")
+    told = list(texts(json.loads(pbx.told("--json", "check").out)))
+    unseen = [text for text in told if "foreign keys of tables" in text]
+    hidden = [text for text in told if text.startswith("triggers of")]
+    if pbx.database.kind == "postgres":
+        assert [] == unseen == hidden
+        return
+    assert 2 == len(unseen)
+    assert ["triggers of callers are not known", "triggers of calls are not known"] == sorted(t.partition(",")[0] for t in hidden)
+    pbx.database.sql(f"GRANT TRIGGER ON {pbx.database.name}.* TO {named('actor')}")
+    assert not [t for t in texts(json.loads(pbx.told("--json", "check").out)) if t.startswith("triggers of")]
+
+
 def test_an_account_that_acts_may_do_nothing_else(pbx):
     pbx.let_in("actor", "acting")
     assert [] == grants(pbx)

@@ -229,6 +229,14 @@ def test_check_is_told_what_is_slow_or_unplanned(calls):
         assert list(view.warnings(scope("calls"))) == []
 
 
+def test_what_there_is_to_know_of_a_database_is_told_once(calls):
+    """It is a note of the store; a rule has only what is about the rule."""
+    sql(calls, "PRAGMA journal_mode=WAL")
+    with look(calls) as view:
+        assert view.traits.notes
+        assert not set(view.traits.notes) & set(view.warnings(scope("calls")))
+
+
 # Events
 
 

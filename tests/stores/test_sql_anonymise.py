@@ -291,7 +291,7 @@ def test_a_check_that_objects_keeps_its_row_whole(path):
     assert [(1, "192.0.2.0", None), (2, "192.0.2.2", "b")] == sql(path, "SELECT id, ip, email FROM t ORDER BY id")
 
 
-def test_a_value_whose_parent_is_missing_keeps_the_batch(path):
+def test_a_value_whose_parent_is_missing_is_refused_and_where_it_goes_later_it_keeps_the_batch(path):
     sql(
         path,
         "CREATE TABLE other (y TEXT PRIMARY KEY)",
@@ -301,7 +301,13 @@ def test_a_value_whose_parent_is_missing_keeps_the_batch(path):
     )
     sc = what([("x", Constant("nobody"))], "t")
     with act(path) as store:
-        assert {"t/1": ("failed", "foreign-key")} == anonymise(store, sc, due(store, sc))
+        with pytest.raises(StoreDenied, match="the column x cannot be anonymised by a value") as refusal:
+            due(store, sc)
+        assert "it refers to another table, where there is no such row" == refusal.value.why
+        sql(path, "INSERT INTO other VALUES ('nobody')")
+        plan = due(store, sc)
+        sql(path, "DELETE FROM other WHERE y = 'nobody'")
+        assert {"t/1": ("failed", "foreign-key")} == anonymise(store, sc, plan)
     assert [("a",)] == sql(path, "SELECT x FROM t")
 
 
@@ -421,3 +427,12 @@ def test_a_disposal_reaches_its_four_arrows_in_order(people):
         finally:
             failpoints.watch(None)
     assert ["claimed", "compared", "destroyed", "settled"] == reached
+
+
+def test_a_number_with_a_fraction_is_a_number(path):
+    sql(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT, x DECIMAL(5,2))", "INSERT INTO t VALUES (1, '2020-01-01', 3)")
+    sc = what([("x", Constant("12.5"))], "t")
+    with act(path) as store:
+        assert {"t/1": DISPOSED} == anonymise(store, sc, due(store, sc))
+        assert {} == due(store, sc)
+    assert [(12.5,)] == sql(path, "SELECT x FROM t")

@@ -154,12 +154,12 @@ def test_a_file_may_have_any_name_that_an_address_can_say(tmp_path, name):
         ({"url": "mysql://db/pbx", "lock_timeout": "soon", "replicas": ["x"]}, ["url", "lock_timeout", "replicas"]),
         (
             {
-                "url": "postgresql+psycopg://me@db/pbx?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+                "url": f"postgresql+psycopg://me@db/pbx?sslmode=verify-full&sslrootcert={__file__}",
                 "statement_timeout": "1 minute",
             },
             [],
         ),
-        ({"url": "mariadb+pymysql://me@db:3307/pbx?ssl_ca=/etc/ca.pem&ssl_verify_identity=true"}, []),
+        ({"url": f"mariadb+pymysql://me@db:3307/pbx?ssl_ca={__file__}&ssl_verify_identity=true"}, []),
         ({"url": "sqlite://"}, ["url"]),
         ({"url": "sqlite:///"}, ["url"]),
         ({"url": "sqlite:///:memory:"}, ["url"]),

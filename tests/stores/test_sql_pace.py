@@ -1,5 +1,6 @@
 """SQL, no faster than others can follow: transactions that take long become smaller, and replicas are waited for."""
 
+import os
 import threading
 from contextlib import closing
 
@@ -16,8 +17,9 @@ from retentiond.stores.sql.pace import LEAST, MOST, Pace
 from retentiond.stores.sql.pace import Replica as Follower
 from retentiond.stores.sql.store import SqlStore
 from tests.servers.databases import Database, made
+from tests.servers.keeper import free_port
 from tests.servers.own import LOGGING, Own, Replica, Standby
-from tests.stores.served import act
+from tests.stores.served import act, look
 from tests.stores.tables import DISPOSED, everything, fates, scope
 
 
@@ -87,6 +89,48 @@ def test_a_server_that_follows_nobody_is_a_replica_of_unknown_lag(served):
         with pytest.raises(StoreUnavailable, match="not known"):
             fates(store, scope("calls"), plan)
     assert [(1,)] == served.sql("SELECT id FROM calls")
+
+
+def troubles(database, url):
+    """What `check` is told of a replica."""
+    with look(database, replicas=[url]) as view:
+        told = [text for text in view.warnings(scope("calls")) if "replica" in text]
+        assert told == [text for text in view.warnings(scope("calls")) if "replica" in text], "it is asked once"
+        return told
+
+
+def test_check_tells_of_a_replica_that_cannot_say_how_far_it_is_behind(served):
+    served.sql("CREATE TABLE calls (id INT PRIMARY KEY, at TIMESTAMP NULL)")
+    (told,) = troubles(served, served.url)
+    assert f"/{served.name} is behind or cannot say: it follows nobody" in told
+    nowhere = served.url.replace(served.url.rpartition(":")[2].partition("/")[0], str(free_port()))
+    (told,) = troubles(served, nowhere)
+    assert "the database cannot be reached" in told
+
+
+def test_check_names_the_privilege_that_asking_a_replica_takes(mariadb):
+    mariadb.sql("CREATE TABLE calls (id INT PRIMARY KEY, at TIMESTAMP NULL)")
+    user = f"follower_{os.getpid()}"
+    mariadb.sql(f"CREATE USER {user}", f"GRANT SELECT ON {mariadb.name}.* TO {user}")
+    try:
+        (told,) = troubles(mariadb, mariadb.as_user(user))
+        assert (
+            f"the account may not ask how far it is behind; a privilege is missing; grant SLAVE MONITOR on *.* to '{user}'"
+            in told
+        )
+    finally:
+        mariadb.sql(f"DROP USER {user}")
+
+
+def test_check_says_nothing_of_a_replica_that_keeps_up_and_by_how_much_one_is_behind(pair):
+    database, follower = pair
+    there = filled(database, follower)
+    with closing(there.con):
+        until(lambda: not troubles(database, there.url))
+        there.sql(HALT[database.kind])
+        database.sql("UPDATE calls SET at = '2020-01-02'")
+        until(lambda: troubles(database, there.url))
+        there.sql(GO_ON[database.kind])
 
 
 def paced(database, urls, patience, most=0.0):

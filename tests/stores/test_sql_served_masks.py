@@ -89,3 +89,100 @@ def test_a_word_that_an_enumeration_does_not_know_is_refused(served):
         assert "its type takes no such value" in caught.value.why
         sc = what([("x", Constant("b"))], "t")
         assert {"t/1": DISPOSED} == anonymise(store, sc, due(store, sc))
+
+
+HELD = {
+    "a number": ("INT", 7),
+    "a number as a text": ("INT", "7"),
+    "a fraction": ("DECIMAL(5,2)", "12.5"),
+    "a fraction with an idle zero": ("DECIMAL(5,2)", "12.50"),
+    "a fraction below zero": ("DECIMAL(5,2)", "-0.25"),
+    "a whole number": ("DECIMAL(5,2)", 12),
+    "a text": ("VARCHAR(6)", "Łódź a"),
+    "a blank in the middle": ("CHAR(6)", "a b"),
+    "a moment": ("TIMESTAMP NULL", "2020-01-01 00:00:00"),
+    "a day": ("DATE", "2020-01-01"),
+}
+LOST = {
+    "a number out of range": ("INT", 99999999999),
+    "a number below": ("SMALLINT", -32769),
+    "a fraction of a whole number": ("INT", "12.5"),
+    "a fraction out of range": ("DECIMAL(5,2)", 99999),
+    "a fraction that is too fine": ("DECIMAL(5,2)", "12.345"),
+    "a blank at the end": ("CHAR(6)", "a "),
+    "a moment that is a day": ("TIMESTAMP NULL", "2020-01-01"),
+    "a day that is none": ("DATE", "2020-02-30"),
+    "no number": ("DECIMAL(5,2)", "removed"),
+}
+
+
+def typed(served, declared):
+    served.sql(
+        f"CREATE TABLE t (id INT PRIMARY KEY, at TIMESTAMP NULL, x {declared})", "INSERT INTO t (id, at) VALUES (1, '2020-01-01')"
+    )
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_a_value_that_fits_its_column_exactly_is_written_and_then_done(served, case):
+    declared, value = HELD[case]
+    typed(served, declared)
+    sc = what([("x", Constant(value))], "t")
+    with act(served) as store:
+        assert {"t/1": DISPOSED} == anonymise(store, sc, due(store, sc))
+        assert {} == due(store, sc)
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_value_that_its_column_would_hold_as_another_one_is_refused_beforehand(served, case):
+    declared, value = LOST[case]
+    typed(served, declared)
+    refused(served, value)
+
+
+def refused(served, value):
+    """A rule that writes a value is refused before a row is looked at."""
+    with look(served) as view, pytest.raises(StoreDenied, match="the column x cannot be anonymised by a value") as caught:
+        list(view.scan(what([("x", Constant(value))], "t")))
+    assert caught.value.why
+    assert caught.value.do
+    return caught.value
+
+
+def test_a_day_for_a_moment_is_told_how_to_be_written(served):
+    typed(served, "TIMESTAMP NULL")
+    assert "write '2020-01-01 00:00:00'" == refused(served, "2020-01-01").do
+
+
+def test_a_character_that_the_column_has_not_is_refused(mariadb):
+    typed(mariadb, "VARCHAR(20) CHARACTER SET latin1")
+    refused(mariadb, "Łódź")
+    sc = what([("x", Constant("gelöscht"))], "t")
+    with act(mariadb) as store:
+        assert {"t/1": DISPOSED} == anonymise(store, sc, due(store, sc))
+
+
+def test_a_domain_refuses_what_it_does_not_allow(postgres):
+    postgres.sql("CREATE DOMAIN short AS VARCHAR(20) CHECK (VALUE LIKE '%%a%%' AND VALUE NOT LIKE 'r%%')".replace("%%", "%"))
+    typed(postgres, "short")
+    refused(postgres, "removed")
+
+
+@pytest.mark.parametrize("value", [8, "a"])
+def test_a_value_for_a_reference_is_refused_unless_it_is_there(served, value):
+    kind = "INT" if value == 8 else "VARCHAR(20)"
+    served.sql(f"CREATE TABLE others (y {kind} PRIMARY KEY)")
+    typed(served, f"{kind}, FOREIGN KEY (x) REFERENCES others (y)")
+    assert "it refers to another table, where there is no such row" == refused(served, value).why
+    served.many("INSERT INTO others VALUES (%s)", [(value,)])
+    sc = what([("x", Constant(value))], "t")
+    with act(served) as store:
+        assert {"t/1": DISPOSED} == anonymise(store, sc, due(store, sc))
+
+
+def test_one_column_of_several_that_refer_needs_its_value_there_as_well(served):
+    served.sql("CREATE TABLE others (y INT, z INT, PRIMARY KEY (y, z))", "INSERT INTO others VALUES (1, 2), (7, 8)")
+    typed(served, "INT, w INT, FOREIGN KEY (x, w) REFERENCES others (y, z)")
+    refused(served, 8)
+    sc = what([("x", Constant(7)), ("w", Constant(8))], "t")
+    with act(served) as store:
+        assert {"t/1": DISPOSED} == anonymise(store, sc, due(store, sc))

@@ -23,6 +23,7 @@ from retentiond.stores.sql.address import engine_of, parsed, path_of, problem
 
 if TYPE_CHECKING:
     from retentiond.stores.sql.database import Database
+    from retentiond.stores.sql.pace import Replica
     from retentiond.stores.sql.store import SqlStore
     from retentiond.stores.sql.view import SqlView
 
@@ -62,17 +63,27 @@ class SqlType:
         """Opens `mode=ro`. `StoreUnavailable` for a missing or locked file, `StoreDenied` for one that is no database."""
         from retentiond.stores.sql.view import SqlView
 
-        return SqlView(_opened(options, acting=False))
+        replicas, most = _followers(options)
+        return SqlView(_opened(options, acting=False), lambda: [each.trouble(most) for each in replicas])
 
     def act(self, options: Mapping[str, Any]) -> SqlStore:
         """Opens `mode=rw`, which makes no file either."""
-        from retentiond.stores.sql.pace import Pace, Replica
+        from retentiond.stores.sql.pace import Pace
         from retentiond.stores.sql.store import SqlStore
 
-        database = _opened(options, acting=True)
-        addresses, most = _replicas(options)
-        replicas = [Replica(partial(_opened, {**options, "url": url}, acting=False)) for url in addresses]
-        return SqlStore(database, Pace(replicas, most))
+        return SqlStore(_opened(options, acting=True), Pace(*_followers(options)))
+
+
+def _followers(options: Mapping[str, Any]) -> tuple[Sequence[Replica], float]:
+    """The replicas, none of them opened, and how many seconds one of them may be behind."""
+    from retentiond.stores.sql.pace import Replica
+
+    addresses, most = _replicas(options)
+    named = [(url, parsed(url)) for url in addresses]
+    return [
+        Replica(partial(_opened, {**options, "url": url}, acting=False), f"{at.host}:{at.port}/{at.database}")
+        for url, at in named
+    ], most
 
 
 def _replicas(options: Mapping[str, Any]) -> tuple[Sequence[Any], float]:

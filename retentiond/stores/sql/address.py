@@ -4,11 +4,13 @@
     postgresql+psycopg://user@host:port/database   PostgreSQL; postgresql:// is the same
     mysql+pymysql://user@host:port/database        MariaDB and MySQL; mysql:// and mariadb:// are the same
 
-After `?` stand only the options of the connection itself that are listed here: TLS, and a socket.
+After `?` stand only the options of the connection itself that are listed here: TLS, and a socket. What is asked of
+TLS is never less for being misspelled: a value that is not known is a mistake, and so is a file that is not there.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +33,15 @@ _OPTIONS: dict[str, frozenset[str]] = {
         {"host", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "target_session_attrs"}
     ),
     "mysql": frozenset({"unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity"}),
+}
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_ca", "ssl_cert", "ssl_key")
+_SWITCHES = ("ssl_verify_cert", "ssl_verify_identity")
+_ON = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
+_VALUES: dict[str, tuple[str, ...]] = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "channel_binding": ("disable", "prefer", "require"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    **dict.fromkeys(_SWITCHES, ("true", "false")),
 }
 _PORTS = {"postgres": 5432, "mysql": 3306}
 _PARAMETER = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|--[^\n]*|/\*.*?\*/|::)|:([A-Za-z_][A-Za-z0-9_]*)""", re.DOTALL)
@@ -83,9 +94,30 @@ def _server_problem(url: str, engine: Engine) -> str | None:
         return "has a password in it: write password: {credential: NAME}"
     if strange:
         return f"has the unknown option `{strange[0]}` after `?`: known are {', '.join(sorted(_OPTIONS[engine]))}"
+    if (wrong := _option_problem(address.options)) is not None:
+        return wrong
     if not address.user:
         return "names no user: write `scheme://user@host/database`"
     return None if address.database and "/" not in address.database else "names no database: write `scheme://user@host/database`"
+
+
+def _option_problem(options: Mapping[str, str]) -> str | None:
+    """What is wrong with a value after `?`."""
+    for name, value in options.items():
+        known = value.lower() in _ON if name in _SWITCHES else value in _VALUES.get(name, (value,))
+        if not known:
+            return f"has {name}={value}, which is none of its values: known are {', '.join(_VALUES[name])}"
+        if name in _FILES and not os.path.isfile(value) and (name, value) != ("sslrootcert", "system"):
+            return f"has {name}={value}, and there is no such file"
+    asked = [name for name in ("ssl_ca", "ssl_verify_identity") if name in options and is_on(options, name) is not False]
+    if asked and is_on(options, "ssl_verify_cert") is False:
+        return f"has {asked[0]}, for which the certificate is verified, and ssl_verify_cert=false: remove one of the two"
+    return None
+
+
+def is_on(options: Mapping[str, str], name: str) -> bool | None:
+    """Whether an option is on or off; None where it is not there, or is no switch."""
+    return _ON.get(options.get(name, "").lower()) if name in _SWITCHES else None
 
 
 def path_of(url: str) -> str:

@@ -18,11 +18,18 @@ from retentiond.stores.sql.spelling import Clause, Column, Spelling
 T = TypeVar("T")
 
 
+class Parent(NamedTuple):
+    """A column of a table (its SQL) that a column of another one refers to."""
+
+    source: str
+    column: str
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
     """What the schema says of one column. `unique`: an index over it, alone or with others, allows no two equal rows.
 
-    `refers`: a foreign key. `numeric`: the database turns a text that looks like a number into one.
+    `refers`: what its foreign keys refer to. `numeric`: the database turns a text that looks like a number into one.
     `strict`: it takes only values of its own type, which is not text.
     """
 
@@ -31,7 +38,7 @@ class ColumnFacts:
     primary: bool
     generated: bool
     unique: bool
-    refers: bool
+    refers: Sequence[Parent]
     numeric: bool
     strict: bool = False
 
@@ -258,6 +265,10 @@ class Database(Protocol):
 
     def triggers(self, table: str | None = None) -> Sequence[str]:
         """The triggers of a table, or of all, and whatever else runs when its rows go."""
+        ...
+
+    def tells_triggers(self, table: str) -> bool:
+        """Whether the account sees the triggers of a table; in doubt it does."""
         ...
 
     def checks(self, table: str) -> Sequence[str]:

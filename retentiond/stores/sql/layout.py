@@ -12,7 +12,7 @@ from retentiond.engine.ports import Scope
 from retentiond.errors import StoreDenied
 from retentiond.stores.sql.database import Database
 from retentiond.stores.sql.keys import Keys
-from retentiond.stores.sql.masking import Masked, masked, refuse_forbidden
+from retentiond.stores.sql.masking import Masked, fitted, masked, refuse_forbidden
 from retentiond.stores.sql.reading import Layout
 from retentiond.stores.sql.spelling import Spelling
 from retentiond.stores.sql.statements import Statements
@@ -80,8 +80,14 @@ def laid_out(database: Database, scope: Scope) -> Layout:
         zone=zone,
         fields=fields,
         masks=masks,
-        doubt=CHILDREN if selection.children == "forbid" else OTHERS,
+        doubt=_doubt(table) if selection.children == "forbid" else OTHERS,
     )
+
+
+def _doubt(table: Table) -> str:
+    """Why a row stays to which others refer, with the tables of those that may."""
+    named = dict.fromkeys(reference.table for reference in table.references)
+    return f"{CHILDREN}: rows of {' or '.join(named)}" if named else CHILDREN
 
 
 def _masked(database: Database, table: Table, scope: Scope) -> Sequence[Masked]:
@@ -90,8 +96,8 @@ def _masked(database: Database, table: Table, scope: Scope) -> Sequence[Masked]:
     clock = scope.start.name if scope.start.kind == "column" else None
     version = scope.selection.version if isinstance(scope.selection, TableSelection) else None
     masks = masked(table, scope.columns, facts, clock, version)
-    refuse_forbidden(database, table, masks)
-    return masks
+    refuse_forbidden(database, table, masks, facts)
+    return fitted(database, table, masks)
 
 
 def _refuse_where(database: Database, table: Table, where: str) -> None:

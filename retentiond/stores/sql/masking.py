@@ -2,7 +2,8 @@
 
 Before a rule is looked at, its columns are checked against the schema: a column that names the row,
 starts its clock, is referred to, or would break NOT NULL, a unique index, its length, its type or a
-foreign key cannot be masked, and then the rule is refused as a whole. What only a value shows, or
+foreign key cannot be masked, and then the rule is refused as a whole. A value that is written is tried
+on the database, which says what the column would hold. What only a value shows, or
 only the database can judge (CHECK, a parent that must be there), is that row's own fate.
 """
 
@@ -10,20 +11,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
 
 from retentiond.core.anonymise import UNIQUE_HASH, Columns, Constant, Hash, Mask, Null, Strategy, Truncate, Unmaskable, column_key
 from retentiond.errors import StoreDenied
-from retentiond.stores.sql.database import ColumnFacts, Database, NoSuchValue
-from retentiond.stores.sql.spelling import Clause, Spelling, fold
+from retentiond.stores.sql.database import ColumnFacts, Database, NoSuchValue, Parent, Violated
+from retentiond.stores.sql.spelling import Clause, Column, Spelling, fold
 from retentiond.stores.sql.table import Table
 
 _WORDS = {Null: "null", Constant: "a value", Hash: "hash", Truncate: "truncate", Mask: "mask"}
 _LENGTH = re.compile(r"CHAR[A-Z ]*\(\s*(\d+)")
 _NUMBERS = ("INT", "REAL", "FLOA", "DOUB", "NUMERIC", "DECIMAL", "BOOL")
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _NO_SUCH = ("its type takes no such value", "write another one, or null")
+_NO_ROW = ("it refers to another table, where there is no such row", "write null, or a value that is there")
 _NO_KEY = b"\0" * 32
 """Any key will do to see whether a value can be hashed."""
 
@@ -56,8 +60,8 @@ def masked(
     return tuple(found.values())
 
 
-def refuse_forbidden(database: Database, table: Table, masks: Sequence[Masked]) -> None:
-    """`StoreDenied` where a column would become what its type does not take, or a CHECK never allows.
+def refuse_forbidden(database: Database, table: Table, masks: Sequence[Masked], facts: Mapping[str, ColumnFacts]) -> None:
+    """`StoreDenied` where a column would become what its type does not take, a CHECK never allows, or nobody is to refer to.
 
     Only of strategies that tell beforehand what becomes of a value, and of conditions about one column: whatever hangs on
     more than that is the fate of each row.
@@ -78,6 +82,56 @@ def refuse_forbidden(database: Database, table: Table, masks: Sequence[Masked]) 
             asked = Clause(f"SELECT 1 FROM ({one.sql}) AS {spelling.quoted('x')} WHERE NOT ({check})", one.values)
             if _is_true(database, asked):
                 _refuse(mask.name, mask.strategy, "a CHECK of the table forbids it", "write another value, or leave it out")
+        for parent in facts[mask.name].refers if isinstance(mask.strategy, Constant) else ():
+            if _is_true(database, _orphaned(spelling, one, mask.name, parent)):
+                _refuse(mask.name, mask.strategy, *_NO_ROW)
+
+
+def _orphaned(spelling: Spelling, one: Clause, name: str, parent: Parent) -> Clause:
+    """Gives a row where nothing is there that a value could refer to."""
+    mine, theirs = spelling.quoted("x"), spelling.quoted("y")
+    same = f"{theirs}.{spelling.quoted(parent.column)} = {mine}.{spelling.quoted(name)}"
+    there = f"SELECT 1 FROM {parent.source} AS {theirs} WHERE {same}"
+    return Clause(f"SELECT 1 FROM ({one.sql}) AS {mine} WHERE NOT EXISTS ({there})", one.values)
+
+
+def fitted(database: Database, table: Table, masks: Sequence[Masked]) -> tuple[Masked, ...]:
+    """The same, a number in the database's own spelling; `StoreDenied` where a column would hold another value than is written.
+
+    The database is asked what it would hold: a number out of range, a text that is cut off, a character that the column has
+    not, a blank at the end. What it cannot be asked is the fate of each row.
+    """
+    return tuple([_fitted(database, table.spelled[m.name], m) if isinstance(m.strategy, Constant) else m for m in masks])
+
+
+def _fitted(database: Database, column: Column, mask: Masked) -> Masked:
+    written = str(mask.strategy.of(None, _NO_KEY))
+    try:
+        held = _held(database, column, written) if column.kept else written
+    except (NoSuchValue, Violated):
+        _refuse(mask.name, mask.strategy, *_NO_SUCH)
+    except StoreDenied:
+        return mask
+    if not mask.strategy.is_done(held) and (_number(written) is None or _number(written) != _number(str(held))):
+        do = f"write {held!r}" if str(held).startswith(written) else "write it as the database would, or another value"
+        _refuse(mask.name, mask.strategy, "a column of this type would hold another value", do)
+    return mask if mask.strategy.is_done(held) else replace(mask, strategy=Constant(str(held)))
+
+
+def _held(database: Database, column: Column, written: str) -> Any:
+    """A value as it would be read of a column to which it was given."""
+    spelling = database.spelling
+    x, c = spelling.quoted("x"), spelling.quoted("c")
+    shown = (column.masked or column.read).format(f"{x}.{c}")
+    held = f"SELECT {column.kept.format(spelling.mark)} AS {c}"
+    return _found(database, Clause(f"SELECT {shown} FROM ({held}) AS {x}", [written]))[0][0]
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
 
 
 def _found(database: Database, clause: Clause) -> Sequence[Sequence[Any]]:
@@ -92,7 +146,7 @@ def _is_true(database: Database, clause: Clause) -> bool:
         return False
 
 
-def _refuse(name: str, strategy: Strategy, why: str, do: str) -> None:
+def _refuse(name: str, strategy: Strategy, why: str, do: str) -> NoReturn:
     raise StoreDenied(f"the column {name} cannot be anonymised by {_WORDS[type(strategy)]}", why=why, do=do, word=name)
 
 
@@ -117,7 +171,7 @@ def _reasons(
         do = f"write {{hash: {UNIQUE_HASH}}} or more" + ("" if fact.never_null else ", or null")
         yield "it is unique, and several rows could become the same", do
     if fact.refers and not isinstance(strategy, Constant):
-        yield "it refers to another table, where there is no such row", "write null, or a value that is there"
+        yield _NO_ROW
     yield from _misfits(strategy, fact)
 
 
@@ -131,7 +185,7 @@ def _misfits(strategy: Strategy, fact: ColumnFacts) -> Iterator[tuple[str, str]]
     if isinstance(strategy, Constant) and isinstance(strategy.value, str) and fact.strict and not _fits(strategy.value, declared):
         yield _NO_SUCH
     is_number = any(word in declared for word in _NUMBERS)
-    text = not isinstance(strategy, Constant) or isinstance(strategy.value, str)
+    text = not isinstance(strategy, Constant) or not _DECIMAL.fullmatch(str(strategy.value))
     if is_number and text:
         yield "it holds numbers, and this makes a text", "write null, or a number"
     elif fact.strict and isinstance(strategy, Hash | Mask):

@@ -15,6 +15,7 @@ https://mariadb.com/kb/en/mariadb-error-codes/
 from __future__ import annotations
 
 import hashlib
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -26,8 +27,8 @@ from pymysql.converters import encoders
 from pymysql.cursors import Cursor, DictCursor
 
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
-from retentiond.stores.sql.address import Address, named_values
-from retentiond.stores.sql.database import Contended, Violated
+from retentiond.stores.sql.address import Address, is_on, named_values
+from retentiond.stores.sql.database import Contended, NoSuchValue, Violated
 from retentiond.stores.sql.keys import is_utf8
 from retentiond.stores.sql.mysql_rows import Reading
 from retentiond.stores.sql.mysql_schema import MysqlSchema
@@ -75,10 +76,9 @@ class Mysql(MysqlSchema):
             "database": address.database, "charset": "utf8mb4", "autocommit": True, "connect_timeout": 10, "conv": _DECODED,
             "client_flag": CLIENT.FOUND_ROWS, "program_name": "retentiond",
         }  # fmt: skip
-        for name, value in address.options.items():
-            arguments[name] = value in ("1", "true", "yes") if "verify" in name else value
+        arguments |= {**address.options, **_verified(address.options)}
         with self.guard():
-            self.con = Reading(**arguments)
+            self.con = _opened(arguments)
             self.is_mariadb = "MariaDB" in str(self._all("SELECT VERSION()")[0][0])
             lock, statement = self._limits
             seconds = max(1, round(lock))
@@ -101,9 +101,9 @@ class Mysql(MysqlSchema):
         seconds = self._all("SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) AS CHAR)")[0][0]
         self.clock = datetime.fromtimestamp(float(seconds), UTC)
         if self._unless_denied("SELECT 1 FROM information_schema.INNODB_SYS_FOREIGN LIMIT 1", ()) is None:
-            self.notes = (
-                "foreign keys of tables that this account may not read are not known: grant it SELECT on all, or PROCESS",
-            )
+            self.notes = (_UNSEEN,)
+        if self._all("SELECT @@log_bin, @@binlog_format")[0] == (1, "STATEMENT"):
+            self.notes += (_STATEMENTS_ONLY,)
 
     @property
     def place(self) -> str:
@@ -215,7 +215,14 @@ class Mysql(MysqlSchema):
     def lag(self) -> float | None:
         """What the replica itself says; it says nothing where one of its threads does not run."""
         with closing(self.con.cursor(DictCursor)) as cursor:
-            cursor.execute("SHOW SLAVE STATUS" if self.is_mariadb else "SHOW REPLICA STATUS")
+            try:
+                cursor.execute("SHOW SLAVE STATUS" if self.is_mariadb else "SHOW REPLICA STATUS")
+            except pymysql.OperationalError as error:
+                if error.args[0] != _NOT_ALLOWED:
+                    raise
+                wanted = "SLAVE MONITOR" if self.is_mariadb else "REPLICATION CLIENT"
+                do = f"grant {wanted} on *.* to {self.account}"
+                raise StoreDenied("the account may not ask how far it is behind", why="a privilege is missing", do=do) from None
             told = cursor.fetchall()
         said = [row.get("Seconds_Behind_Master", row.get("Seconds_Behind_Source")) for row in told]
         known = [float(one) for one in said if one is not None]
@@ -254,12 +261,19 @@ class Mysql(MysqlSchema):
             return Contended("others are at work on the same rows", why=f"error {number}", do="try again later")
         if number in _VIOLATED and writing:
             return Violated(_VIOLATED[number])
+        if number in _VALUES:
+            return NoSuchValue("the database cannot work with a value", why=f"error {number}")
         if number in _REFUSED:
             what, why, do = _REFUSED[number]
             return StoreDenied(what, why=f"{why} (error {number})".lstrip(), do=do)
         if number in _UNAVAILABLE:
             what, why, do = _UNAVAILABLE[number]
             return StoreUnavailable(what, why=f"{why} (error {number})".lstrip(), do=do)
+        refusal = getattr(error, "original_exception", None)
+        if isinstance(refusal, ssl.SSLCertVerificationError):
+            why = refusal.verify_message.rstrip(".")
+            do = "look at `ssl_ca`, and at the host in `url`"
+            return StoreDenied("the certificate of the database is refused", why=why, do=do)
         if number == 0 or 2000 <= number < 3000:
             if getattr(self, "con", None) is None:
                 return StoreUnavailable(
@@ -270,6 +284,29 @@ class Mysql(MysqlSchema):
         return StoreDenied("the database does not accept a statement", why=why)
 
 
+def _verified(options: Mapping[str, str]) -> dict[str, bool]:
+    """What the driver verifies: where authorities are named, or the host is to be the right one, the certificate is verified."""
+    identity = bool(is_on(options, "ssl_verify_identity"))
+    return {"ssl_verify_cert": identity or "ssl_ca" in options or bool(is_on(options, "ssl_verify_cert")),
+            "ssl_verify_identity": identity}  # fmt: skip
+
+
+def _opened(arguments: dict[str, Any]) -> Reading:
+    """A connection. What is no error of the driver is about a file: it reads those of TLS before it connects."""
+    try:
+        return Reading(**arguments)
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror or "it is no such file"
+        raise StoreDenied(
+            "a certificate or key cannot be used", why=why, do="look at `ssl_ca`, `ssl_cert` and `ssl_key` in `url`"
+        ) from None
+
+
+_NOT_ALLOWED = 1227
+_UNSEEN = "foreign keys of tables that this account may not read are not known: grant it SELECT on all, or PROCESS"
+_STATEMENTS_ONLY = (
+    "the server keeps its binary log in statements (binlog_format STATEMENT), and then lets no row go: set it to ROW or MIXED"
+)
 _CONTENDED = frozenset({1213, 1020, 1637})
 _STATEMENTS = {
     1064: "it is no SQL that the database understands",
@@ -284,6 +321,7 @@ _VIOLATED = {
     **dict.fromkeys((1062, 1048, 1169, 1364, 1264, 1265, 1292, 1366, 1406, 1411, 1690, 3819, 4025, 1690, 1365), "constraint"),
     **dict.fromkeys((1644, 1643, 1442, 1415), "trigger"),
 }
+_VALUES = frozenset({1264, 1265, 1292, 1366, 1406})
 _DENIED = ("the account may not do this", "a privilege is missing", "see docs/databases.md for what an account needs")
 _LOCKED = ("the rows or the table are locked", "another program is writing to them", "try again later")
 _LATE = ("a statement took longer than statement_timeout", "", "raise it, or try later")
@@ -295,6 +333,12 @@ _REFUSED = {
     **dict.fromkeys((1045, 1698, 1130, 1862), ("the database does not let the account in", "", "look at `url` and `password`")),
     **dict.fromkeys((1290, 1836, 1792), _READ_ONLY),
     1049: ("there is no such database", "", "correct `url`"),
+    1665: (
+        "the server lets no row go",
+        "it keeps its binary log in statements, which READ COMMITTED does not allow",
+        "set binlog_format to ROW or MIXED",
+    ),
+    2026: ("the server of the database offers no TLS", "`url` asks for it", "look at the server"),
 }
 _UNAVAILABLE = {
     **dict.fromkeys((1205, 3572), _LOCKED),

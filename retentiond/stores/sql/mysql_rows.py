@@ -26,9 +26,13 @@ class Reading(Connection):
     """The driver's connection, whose answers are read by `_Rows`."""
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
-        """Where no certificate is asked for, those that would be trusted are not read: that takes longer than to connect."""
+        """Where no certificate is asked for, those that would be trusted are not read: that takes longer than to connect.
+
+        Where the host is to be the one that is meant, it is looked at: the driver does so only if it is given authorities.
+        """
         if sslp:
             asked: ssl.SSLContext = super()._create_ssl_ctx(sslp)  # type: ignore[misc]  # the types leave out what is its own
+            asked.check_hostname = bool(sslp.get("check_hostname"))
             return asked
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from retentiond.errors import StoreDenied
-from retentiond.stores.sql.database import ColumnFacts, ForeignKey
+from retentiond.stores.sql.database import ColumnFacts, ForeignKey, Parent
 from retentiond.stores.sql.spelling import Clock, Column, fold
 from retentiond.stores.sql.spelling_mysql import MYSQL
 
@@ -38,7 +38,8 @@ ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"""
 _ALL_REFERENCES = """
 SELECT f.FOR_NAME, f.ID, f.TYPE FROM information_schema.INNODB_SYS_FOREIGN f WHERE f.REF_NAME = %s ORDER BY f.ID"""
 _REFERS = """
-SELECT COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE
+SELECT COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME
+FROM information_schema.KEY_COLUMN_USAGE
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL"""
 _CHECKS = """
 SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s"""
@@ -79,6 +80,8 @@ _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"})
 _BYTES = frozenset({"binary", "varbinary"})
 _NAMED = _TEXTS | {"decimal", "date", "datetime", "timestamp", "uuid", "inet4", "inet6", "year"}
+_KEPT = _PLAIN | _BYTES | {"char", "varchar", "tinytext", "text", "mediumtext", "longtext"}
+"""Types that a column of a JSON_TABLE may have."""
 _CLOCKS: dict[str, Clock] = {"timestamp": "instant", "datetime": "civil", "date": "day"}
 
 
@@ -251,6 +254,9 @@ class MysqlSchema(ABC):
     def triggers(self, table: str | None = None) -> list[str]:
         return [] if table is None else [row[0] for row in self._all(_TRIGGERS, self._at(table))]
 
+    def tells_triggers(self, table: str) -> bool:
+        return self.may(table, "TRIGGER", None) is not False
+
     @property
     def account(self) -> str:
         user, _, host = str(self._all("SELECT CURRENT_USER()")[0][0]).rpartition("@")
@@ -281,7 +287,10 @@ class MysqlSchema(ABC):
     def column_facts(self, table: str) -> dict[str, ColumnFacts]:
         at = self._at(table)
         unique = {row[3] for row in self._all(_INDEXES, at) if row[1]}
-        refers = {fold(row[0]) for row in self._all(_REFERS, at)}
+        refers: dict[str, list[Parent]] = {}
+        for name, schema, parent, theirs in self._all(_REFERS, at):
+            source = f"{MYSQL.quoted(schema)}.{MYSQL.quoted(parent)}"
+            refers.setdefault(fold(name), []).append(Parent(source, theirs))
         primary = self.primary(table)
         return {
             name: ColumnFacts(
@@ -290,7 +299,7 @@ class MysqlSchema(ABC):
                 primary=name in primary,
                 generated=bool(generated),
                 unique=name in unique,
-                refers=fold(name) in refers,
+                refers=refers.get(fold(name), ()),
                 numeric=False,
                 strict=kind.lower() not in _TEXTS or kind.lower() == "enum",
             )
@@ -319,7 +328,14 @@ def _column(declared: str, kind: str, charset: str, collation: str, *, never_nul
         dated=text,
         digested=_digested(kind, never_null=never_null),
         masked="CAST(CAST({} AS DOUBLE) AS CHAR)" if kind == "decimal" else "",
+        kept=_kept(declared, charset, collation) if kind in _KEPT else "",
     )
+
+
+def _kept(declared: str, charset: str, collation: str) -> str:
+    """A value as a column holds it: a CAST knows few types, and would neither cut off nor leave out what the column does."""
+    kind = f"{declared} CHARACTER SET {charset} COLLATE {collation}" if charset else declared
+    return f"(SELECT c FROM JSON_TABLE(JSON_ARRAY({{}}), '$[*]' COLUMNS (c {kind} PATH '$' ERROR ON EMPTY ERROR ON ERROR)) AS x)"
 
 
 def _digested(kind: str, *, never_null: bool) -> str:

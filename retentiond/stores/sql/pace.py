@@ -30,21 +30,39 @@ _BETWEEN = 1.0
 class Replica:
     """A further server that follows the one that is written to; it is asked over a connection of its own."""
 
-    def __init__(self, opened: Callable[[], Database]) -> None:
-        self._opened, self._database = opened, None
+    def __init__(self, opened: Callable[[], Database], name: str = "") -> None:
+        """`name` is what people call it."""
+        self._opened, self._database, self._name = opened, None, name
 
     _database: Database | None
 
     def lag(self) -> float | None:
         """How many seconds it is behind; None where nobody knows."""
         try:
-            if self._database is None:
-                self._database = self._opened()
-            with self._database.guard():
-                return self._database.lag()
+            return self._asked()
         except RetentiondError:
             self.close()
             return None
+
+    def trouble(self, most: float) -> str | None:
+        """Why nothing would go now because of it, where it may be so many seconds behind; it is asked once, and let go."""
+        try:
+            lag = self._asked()
+        except RetentiondError as error:
+            why = str(error.problems[0])
+        else:
+            if lag is not None and lag <= most:
+                return None
+            why = "it follows nobody, or stands still" if lag is None else f"it is {lag:.1f} seconds behind, {most:g} are allowed"
+        finally:
+            self.close()
+        return f"nothing goes while the replica {self._name} is behind or cannot say: {why}"
+
+    def _asked(self) -> float | None:
+        if self._database is None:
+            self._database = self._opened()
+        with self._database.guard():
+            return self._database.lag()
 
     def close(self) -> None:
         if self._database is not None:

@@ -373,10 +373,21 @@ _OPENING = (
     ("shutting down", "57P03"),
 )
 """What a refusal to connect speaks of; the driver gives no code then."""
+_TLS = (
+    ("certificate verify failed", "its certificate is refused: no authority that is trusted vouches for it"),
+    ("does not match host name", "its certificate is refused: it is that of another host"),
+    ("server does not support SSL", "it offers no TLS"),
+    ("certificate file", "a certificate of ours cannot be used"),
+    ("private key file", "the key of our certificate cannot be used"),
+)
+"""Why a connection was not made that was to be secure."""
 
 
 def _unopened(text: str) -> RetentiondError:
     """Why no connection was made, as far as the words of the server or the library tell."""
+    tls = next((why for words, why in _TLS if words in text), None)
+    if tls is not None:
+        return StoreDenied("the database is not trusted", why=tls, do="look at the options of TLS in `url`, and at its host")
     state = next((state for words, state in _OPENING if words in text), "57P03")
     kind, what, why, do = _CODES.get(state) or _CLASSES[state[:2]]
     return kind(

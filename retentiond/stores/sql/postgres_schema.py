@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from retentiond.errors import StoreDenied
-from retentiond.stores.sql.database import ColumnFacts, ForeignKey
+from retentiond.stores.sql.database import ColumnFacts, ForeignKey, Parent
 from retentiond.stores.sql.spelling import Clock, Column, fold
 from retentiond.stores.sql.spelling_postgres import POSTGRES
 
@@ -82,8 +82,13 @@ WHERE one.relkind = 'r' AND pg_has_role(one.relowner, 'USAGE') AND pg_has_role(o
 ORDER BY one.ends"""
 _CHECKS = "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE contype = 'c' AND conrelid = %s ORDER BY conname"
 _FOREIGN = """
-SELECT a.attname::text FROM pg_constraint f JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey)
-WHERE f.conrelid = %s AND f.contype = 'f'"""
+SELECT a.attname::text, n.nspname::text, c.relname::text, b.attname::text
+FROM pg_constraint f CROSS JOIN LATERAL unnest(f.conkey, f.confkey) AS k (mine, theirs)
+JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.mine
+JOIN pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = k.theirs
+JOIN pg_class c ON c.oid = f.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE f.conrelid = %s AND f.contype = 'f'
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint g WHERE g.oid = f.conparentid AND g.conrelid = f.conrelid)"""
 
 _INTEGERS = frozenset({"int2", "int4", "int8"})
 _TEXTS = frozenset({"text", "varchar", "bpchar", "name", "citext"})
@@ -213,6 +218,9 @@ class PostgresSchema(ABC):
         oid = self._table(table).oid
         return [row[0] for row in self._all(_TRIGGERS.format(" AND tgrelid = %s", " AND ev_class = %s"), [oid, oid])]
 
+    def tells_triggers(self, table: str) -> bool:
+        return True
+
     @property
     def account(self) -> str:
         return str(self._all("SELECT quote_ident(current_user)")[0][0])
@@ -241,7 +249,10 @@ class PostgresSchema(ABC):
         oid = self._table(table).oid
         indexes = [row for row in self._all(_INDEXES, [oid]) if row[1]]
         primary = {row[4] for row in indexes if row[3]}
-        refers = {row[0] for row in self._all(_FOREIGN, [oid])}
+        refers: dict[str, list[Parent]] = {}
+        for name, schema, parent, theirs in self._all(_FOREIGN, [oid]):
+            source = f"{POSTGRES.quoted(schema)}.{POSTGRES.quoted(parent)}"
+            refers.setdefault(name, []).append(Parent(source, theirs))
         return {
             name: ColumnFacts(
                 declared=_WORDS.get(base, declared),
@@ -249,7 +260,7 @@ class PostgresSchema(ABC):
                 primary=name in primary,
                 generated=generated or given,
                 unique=any(row[4] == name or (not row[2] and fold(name) in fold(row[6])) for row in indexes),
-                refers=name in refers,
+                refers=refers.get(name, ()),
                 numeric=False,
                 strict=base not in _TEXTS,
             )
@@ -270,4 +281,5 @@ def _column(declared: str, full: str, base: str, kind: str, exact: bool) -> Colu
         dated="({} AT TIME ZONE 'UTC')" if base == "timestamptz" else read,
         digested="{}" if (base in _HASHED and exact) or kind == "e" else 'CAST({} AS text) COLLATE "C"',
         masked="CAST(trim_scale({}) AS text)" if base == "numeric" else "",
+        kept=f"CAST(CAST({{}} AS {full}) AS {declared.replace('%', '%%')})",
     )

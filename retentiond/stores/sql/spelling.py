@@ -38,7 +38,8 @@ class Column(NamedTuple):
     """How a column is spelled, each time around `{}`: `read` shows it as text and `given` takes a value of it;
 
     `dated` shows a start, `digested` is what enters the digest of a row, `masked` shows a number
-    without idle zeros. `kind` is what it holds as part of a key, None where it cannot be one.
+    without idle zeros, and `kept` is a given value as a column of this type would hold it ("" where that is not to be had).
+    `kind` is what it holds as part of a key, None where it cannot be one.
     """
 
     kind: Kind | None
@@ -49,6 +50,7 @@ class Column(NamedTuple):
     dated: str = "{}"
     digested: str = "{}"
     masked: str = ""
+    kept: str = ""
 
 
 def joined(clauses: Iterable[Clause | None], between: str = " AND ") -> Clause:

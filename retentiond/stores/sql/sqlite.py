@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
-from retentiond.stores.sql.database import ColumnFacts, ForeignKey, Violated
+from retentiond.stores.sql.database import ColumnFacts, ForeignKey, Parent, Violated
 from retentiond.stores.sql.keys import Kind, is_utf8
 from retentiond.stores.sql.spelling import Clause, Column, fold, without_data
 from retentiond.stores.sql.spelling_sqlite import SQLITE, quoted_names
@@ -294,7 +294,11 @@ class Sqlite:
     def column_facts(self, table: str) -> dict[str, ColumnFacts]:
         """What the schema says of each column, generated ones included."""
         unique = self._unique_columns(table)
-        refers = {fold(name) for (name,) in self.con.execute('SELECT "from" FROM pragma_foreign_key_list(?)', [table]).fetchall()}
+        refers: dict[str, list[Parent]] = {}
+        keys = 'SELECT "from", "table", "to", seq FROM pragma_foreign_key_list(?)'
+        for mine, parent, theirs, at in self.con.execute(keys, [table]).fetchall():
+            name = theirs or dict(enumerate(self.primary(parent) if parent in self.tables() else ())).get(at, "")
+            refers.setdefault(fold(mine), []).append(Parent(SQLITE.quoted(parent), name))
         never_null = self.never_null(table)
         rows = self.con.execute("SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", [table]).fetchall()
         return {
@@ -304,7 +308,7 @@ class Sqlite:
                 primary=bool(pk),
                 generated=bool(hidden),
                 unique=unique(name),
-                refers=fold(name) in refers,
+                refers=refers.get(fold(name), ()),
                 numeric=bool(declared) and _kind(declared.upper()) != "text" and "BLOB" not in declared.upper(),
             )
             for name, declared, pk, hidden in rows
@@ -340,6 +344,9 @@ class Sqlite:
         """The triggers of a table, or of all."""
         rows = self.con.execute("SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' ORDER BY name").fetchall()
         return [name for name, of in rows if table is None or fold(of) == fold(table)]
+
+    def tells_triggers(self, table: str) -> bool:
+        return True
 
     def refuse_text(self, table: str, text: str) -> None:
         """Raises `StoreDenied` unless a text is one whole condition on a table, without parameters.

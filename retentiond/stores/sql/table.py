@@ -15,7 +15,7 @@ import difflib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from retentiond.core.policy import TableSelection
 from retentiond.errors import StoreDenied
@@ -114,7 +114,7 @@ def _reflected(database: Database, selection: TableSelection) -> Table:
         label=database.label(name),
         columns=columns,
         spelled=spelled,
-        key=_key(database, name, spelled, [_found(k, columns, "key") for k in selection.key]),
+        key=_key(database, name, spelled, [_key_named(database, name, k, columns) for k in selection.key]),
         references=tuple(reference for reference, follows in references if not follows),
         row_id=database.row_id(name),
         quiet=not database.triggers(),
@@ -151,6 +151,20 @@ def _found(asked: str, names: Iterable[str], what: str) -> str:
     raise StoreDenied(f"there is no {thing} {asked}", why=why, do=do, word=asked)
 
 
+def _key_named(database: Database, table: str, asked: str, columns: Sequence[str]) -> str:
+    """A column of the key as the schema spells it. One that is generated is there, but is none of those that are read."""
+    facts = database.column_facts(table) if fold(asked) not in map(fold, columns) else {}
+    if any(fact.generated for name, fact in facts.items() if fold(name) == fold(asked)):
+        _refuse_generated(asked)
+    return _found(asked, columns, "key")
+
+
+def _refuse_generated(name: str) -> NoReturn:
+    raise StoreDenied(
+        f"the key column {name} is generated", why="it is made from other columns", do="name those as `key`", word=name
+    )
+
+
 def _key(database: Database, table: str, spelled: Mapping[str, Column], asked: Sequence[str]) -> tuple[KeyColumn, ...]:
     primary = database.primary(table)
     number, never_null = database.row_number(table), database.never_null(table)
@@ -159,6 +173,9 @@ def _key(database: Database, table: str, spelled: Mapping[str, Column], asked: S
         raise StoreDenied(
             f"the table {table} has no primary key", why="its rows have no names", do="name a unique, not-null set as `key`"
         )
+    for name in names:
+        if name not in spelled:
+            _refuse_generated(name)
     unique = [index for index in database.indexes(table, unique=True) if set(index) == set(names)]
     if names != [number] and not unique:
         raise StoreDenied(f"the key of {table} is not unique", do="name the columns of a unique index or of the primary key")

@@ -40,6 +40,7 @@ _MOMENT = 0.5
 _NO_COLUMN = "it names a column that is not there"
 _NO_CONDITION = "it is no condition that the database understands"
 _ASKED = "retentiond asked"
+_HIDDEN = "triggers of {0} are not known, since this account may not see them: grant it TRIGGER on {0}"
 Run = Callable[[Sequence[Predicate]], Found]
 Transaction = Callable[[Callable[[], Found]], Found]
 
@@ -47,8 +48,10 @@ Transaction = Callable[[Callable[[], Found]], Found]
 class SqlView:
     """The tables of one database, to be looked at."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, database: Database, troubles: Callable[[], Sequence[str | None]] = tuple) -> None:
+        """`troubles` says of each replica why nothing would go because of it."""
+        self.database, self._troubles = database, troubles
+        self._told: Sequence[str] | None = None
         self._traits = Traits(atomic=True, lanes=database.lanes, batch=MOST, notes=database.notes, clock=database.clock)
         self._layouts: dict[Any, Layout] = {}
         self._fresh: tuple[Layout, float] | None = None
@@ -199,7 +202,9 @@ class SqlView:
         found = list(_warnings(self.database, layout))
         if goes_with_kin(scope):
             found += _about_kin(self.database, layout, kin_layouts(self.layout, scope))
-        return found
+        if self._told is None:
+            self._told = [trouble for trouble in self._troubles() if trouble is not None]
+        return list(dict.fromkeys([*found, *self._told]))
 
     def lacking(self, scope: Scope, action: Action) -> Sequence[str]:
         layout = self.layout(scope)
@@ -352,7 +357,7 @@ def _as_read(column: Column, name: str, strategy: Strategy) -> str:
 
 def _about_kin(database: Database, own: Layout, kin: Mapping[str, Layout]) -> Iterator[str]:
     """Which tables' rows go with others, and which keep them."""
-    for layout in (own, *kin.values()):
+    for layout in ({own.table.name: own} | dict(kin)).values():
         table, spelling = layout.table, layout.statements.spelling
         for reference in table.follows:
             yield f"rows of {reference.table} go with the rows of {table.name} that they refer to"
@@ -365,6 +370,8 @@ def _about_kin(database: Database, own: Layout, kin: Mapping[str, Layout]) -> It
         for name in kin.keys() - {own.table.name}:
             for trigger in database.triggers(name):
                 yield f"the trigger or rule {trigger} runs on {name}: what it does to other tables is in no plan"
+            if not database.tells_triggers(name):
+                yield _HIDDEN.format(name)
 
 
 def _warnings(database: Database, layout: Layout) -> Iterator[str]:
@@ -387,4 +394,5 @@ def _warnings(database: Database, layout: Layout) -> Iterator[str]:
             yield f"the trigger or rule {trigger} runs on {table.name}: what it does to other tables is in no plan"
             if layout.masks:
                 yield f"the trigger or rule {trigger} may keep what {table.name} held before it was anonymised"
-    yield from database.notes
+        if not database.tells_triggers(table.name):
+            yield _HIDDEN.format(table.name)
