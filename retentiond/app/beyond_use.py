@@ -68,7 +68,7 @@ def _copies(house: House, request: ErasureRequest) -> list[Beyond]:
     """Archives and copies that stay: those that hold others' items too, that no rule may let go, or that do not say."""
     rules = [rule for category in house.rulebook.categories.values() for rule in category.rules]
     known, found = house.requests.get(request.entry).copies, list[Beyond]()
-    alone = [one for one in house.copies.of(known.alone) if _keeper(rules, one) is None]
+    alone = [one for one in house.copies.of(known.alone) if keeper_of(rules, one) is None]
     for words, copies in (
         ("archives and copies of this person's, in a store of which no rule disposes", alone),
         ("archives and copies that hold this person among others", house.copies.of(known.shared)),
@@ -76,7 +76,7 @@ def _copies(house: House, request: ErasureRequest) -> list[Beyond]:
         by: dict[tuple[str, str, str], list[Copied]] = {}
         for one in copies:
             by.setdefault((one.category, one.rule, one.destination), []).append(one)
-        found += [Beyond(*names, True, words, _end_of(house, rules, mine), len(mine)) for names, mine in sorted(by.items())]
+        found += [Beyond(*names, True, words, end_of(house, rules, mine), len(mine)) for names, mine in sorted(by.items())]
     words = "archives and copies that do not say whose they are, and may hold this person"
     for category, name, destination, items, newest in house.copies.unsaid():
         reaches = [_reach(rule) for rule in rules if rule.store == destination]
@@ -86,16 +86,16 @@ def _copies(house: House, request: ErasureRequest) -> list[Beyond]:
     return found
 
 
-def _keeper(rules: Iterable[Rule], one: Copied) -> Rule | None:
+def keeper_of(rules: Iterable[Rule], one: Copied) -> Rule | None:
     """The rule that disposes of a copy where it lies; None where none does."""
     return next((rule for rule in rules if selects(rule, one.destination, one.key)), None)
 
 
-def _end_of(house: House, rules: Sequence[Rule], copies: Iterable[Copied]) -> date | None:
+def end_of(house: House, rules: Sequence[Rule], copies: Iterable[Copied]) -> date | None:
     """By when the last of these copies is gone by the rules about where they lie; None where one sets no end, or is missing."""
     ends = []
     for one in copies:
-        keeper = _keeper(rules, one)
+        keeper = keeper_of(rules, one)
         ends.append(_day(house, _reach(keeper), moment(one.at)) if keeper is not None else None)
     return None if None in ends else max(end for end in ends if end is not None)
 

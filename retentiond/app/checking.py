@@ -11,7 +11,7 @@ from retentiond.app.house import House
 from retentiond.app.identifying import failed_look_up, identifying
 from retentiond.app.judging import rivals_of
 from retentiond.app.projecting import is_projected, projecting
-from retentiond.config.load import place_of, promise_findings, secret_findings
+from retentiond.config.load import place_of, promise_findings, recipient_findings, secret_findings
 from retentiond.config.settings import Identity
 from retentiond.core.policy import Category, Rule
 from retentiond.engine.expiring import Expiring
@@ -34,13 +34,14 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class RuleChecked:
-    """One rule: what its store says about it, and some of the items that it selects."""
+    """One rule: what its store says about it, and some of the items that it selects. `to` is the store that it archives to."""
 
     category: str
     rule: str
     store: str
     action: str
     retention: str
+    to: str | None = None
     warnings: Sequence[str] = ()
     samples: Sequence[str] = ()
 
@@ -52,10 +53,12 @@ def check(house: House, *, offline: bool, probe: bool = False) -> Checked:
     """
     if unset := secret_findings(house.loaded):
         raise ConfigurationError(unset)
-    checked = Checked(warnings=[*house.loaded.warnings, *promise_findings(house.loaded)])
+    findings = (*house.loaded.warnings, *promise_findings(house.loaded), *recipient_findings(house.loaded))
+    checked = Checked(warnings=[*findings])
     for category in house.rulebook.categories.values():
         for rule in category.rules:
-            plain = RuleChecked(category.name, rule.name, rule.store, rule.action.kind, rule.words)
+            to = rule.action.archive.to if rule.action.archive is not None else None
+            plain = RuleChecked(category.name, rule.name, rule.store, rule.action.kind, rule.words, to)
             if offline:
                 checked.rules.append(plain)
                 continue

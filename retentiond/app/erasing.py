@@ -203,7 +203,12 @@ def _item(names: Names, request: ErasureRequest, bench: Bench, _entry: int, key:
 
 
 def _tell_recipients(house: House, kept: Kept) -> None:
-    """A notification for each recipient of a category in which something of the person went, once (Art. 19 GDPR)."""
+    """A notification for each recipient of a category in which something of the person went, once (Art. 19 GDPR).
+
+    Where no address takes such messages nobody is told, and nobody is noted as told.
+    """
+    if not any("erasure" in address.on for address in house.settings.notify):
+        return
     went = {one.category for one in house.runs.of_request(kept.request.entry) if one.body.get("disposed")}
     for name in sorted(went - kept.told.keys()):
         category = house.rulebook.categories.get(name)

@@ -69,7 +69,7 @@ class Following:
     def _ground(self, rung: str, reason: str) -> tuple[str, str]:
         rule = self._bench.rule
         if rung == "statutory minimum" and rule.minimum is not None:
-            return "minimum", f"{rule.minimum.period.words}: {rule.minimum.mandate}"
+            return "minimum", f"a minimum of {rule.minimum.period.words} ({rule.minimum.mandate}): {GROUNDS['b']}"
         if rung == "hold":
             return "hold", f"a hold: {GROUNDS['e']}"
         if rung == "exempt from erasure":

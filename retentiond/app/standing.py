@@ -8,7 +8,8 @@ and still told when the store cannot be seen any more or is suddenly empty. It m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -45,9 +46,10 @@ class CategoryStanding:
 
     `seen` is the instant of the oldest of those plans; None where a rule was never seen.
     `next_look` is when its schedule comes next after the last look, in the past where that was missed.
-    `oldest_overdue` is the starting point of the oldest overdue item. `late_from` is when a category counts
-    as late unless something effective happens before; None where it was never heard of. `waits_with` names
-    the plan that a person would have to carry out.
+    `breaches` counts what of the requirements the violations break, `forbidden` those that must not exist at all;
+    `doubts` counts the reasons why items are undetermined. `oldest_overdue` is the starting point of the oldest overdue
+    item. `late_from` is when a category counts as late unless something effective happens before; None where it was never
+    heard of. `waits_with` names the plan that a person would have to carry out.
     """
 
     category: str
@@ -61,6 +63,9 @@ class CategoryStanding:
     overdue: int = 0
     oldest_overdue: datetime | None = None
     found: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(FOUND, 0))
+    breaches: Mapping[str, int] = field(default_factory=dict)
+    forbidden: int = 0
+    doubts: Mapping[str, int] = field(default_factory=dict)
     waits_with: str | None = None
 
     @property
@@ -200,8 +205,20 @@ def _category(
         overdue=sum(_due_and_left(c) + c.counts.get("overdue_staying", 0) for _, c in seen),
         oldest_overdue=datetime.fromisoformat(min(oldest)) if oldest else None,
         found={name: sum(c.counts.get(name, 0) for _, c in seen) for name in FOUND},
+        breaches=sum((Counter(c.counts.get("breaches", {})) for _, c in seen), Counter[str]()),
+        forbidden=sum(c.counts.get("violations", 0) for _, c in seen if not c.counts.get("breaches")),
+        doubts=_doubts(c for _, c in seen),
         waits_with=plan if plan and plans.waits(plan, micros(at)) else None,
     )
+
+
+def _doubts(seen: Iterable[Counted]) -> Counter[str]:
+    """How many items are undetermined for each reason, as far as their plans said why."""
+    found = Counter[str]()
+    for counted in seen:
+        for one in counted.counts.get("reasons", {}).get("undetermined", ()):
+            found[one["why"]] += one["items"]
+    return found
 
 
 def _next(house: House, category: Category, began: datetime) -> datetime:

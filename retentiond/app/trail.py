@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retentiond.app.archived import How, Whereabouts, how, of_item
 from retentiond.app.house import House
 from retentiond.ledger.schema import keeping
 
@@ -25,7 +26,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One thing that the log says about an item. `index` is that of the entry; `nonce` lets a stranger check the reference."""
+    """One thing that the log says about an item. `index` is that of the entry; `nonce` lets a stranger check the reference.
+
+    `how` is how a disposed item went, and `archive` where it lies now if it was archived; None of any other.
+    """
 
     category: str
     year: int
@@ -39,6 +43,8 @@ class Evidence:
     outcome: str
     inferred: bool
     time: int
+    how: How | None = None
+    archive: Whereabouts | None = None
 
 
 def publish(house: House) -> Checkpoint:
@@ -78,6 +84,9 @@ def lookup(house: House, store: str, key: str) -> tuple[list[Evidence], list[int
         wanted, nonce = references.of(key), references.nonce(key).hex()
         for batch in house.runs.batches_with(category, wanted):
             outcome, inferred, index, time = _fate(house, batch.entry, batch.outcome, batch.position)
+            action = house.plans.actions(batch.plan).get((category, batch.rule), "")
+            went = how(action, batch.request) if outcome == "disposed" else None
+            lies = of_item(house, store, key, category, batch, inferred=inferred) if went == "archived" else None
             found.append(
                 Evidence(
                     category,
@@ -92,6 +101,8 @@ def lookup(house: House, store: str, key: str) -> tuple[list[Evidence], list[int
                     outcome,
                     inferred,
                     time,
+                    went,
+                    lies,
                 )
             )
     return sorted(found, key=lambda e: e.index), sorted(lost)

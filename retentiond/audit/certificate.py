@@ -46,15 +46,23 @@ def as_html(certificate: Mapping[str, Any]) -> str:
         pairs(certificate["dates"]),
         table("What was erased" if erasure else "What was disposed of", _DISPOSED, certificate["disposed"]),
         table("What was refused, and on which ground", _STAYS, (s for s in certificate["stays"] if s["lawful"])),
-        table("What is not done yet", _STAYS, (s for s in certificate["stays"] if not s["lawful"])),
+        table("What is not done yet", _STAYS, (_shown(s) for s in certificate["stays"] if not s["lawful"])),
         table("Copies beyond use, and places that could not be searched", _BEYOND, certificate["beyond_use"]),
-        table("Recipients who were told", {"category": "for", "recipient": "recipient"}, certificate["recipients"]),
+        table("Recipients who were told", _RECIPIENTS, certificate["recipients"]),
+        table("Recipients who have still to be told, by a person", _RECIPIENTS, certificate["to_be_told"]),
         paragraph(certificate["method"]),
         verbatim("Proof", f"{certificate['id']}\n{certificate['seal']}"),
     ]
     return page(title, parts)
 
 
-_DISPOSED = {"title": "data", "store": "store", "location": "where", "items": "items", "how": "how", "last": "last on"}
-_STAYS = {"title": "data", "store": "store", "items": "items", "words": "ground", "until": "until"}
-_BEYOND = {"title": "data", "store": "store", "items": "items", "words": "what it is", "until": "gone by"}
+def _shown(stay: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How many items a store has that nobody could look at is not known, which is not none."""
+    return {**stay, "items": stay["items"] if stay["items"] is not None else "not known"}
+
+
+_WHAT = {"title": "data", "rule": "rule", "store": "store"}
+_DISPOSED = {**_WHAT, "location": "where", "items": "items", "words": "how", "last": "last on"}
+_STAYS = {**_WHAT, "items": "items", "words": "ground", "until": "until"}
+_BEYOND = {**_WHAT, "items": "items", "words": "what it is", "until": "gone by"}
+_RECIPIENTS = {"category": "for", "recipient": "recipient"}

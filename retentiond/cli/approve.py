@@ -10,7 +10,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import agreed, answer, house, options, progress, say
 from retentiond.cli.front import common
-from retentiond.cli.render import day, size, table
+from retentiond.cli.render import day, sentence, size, table
 from retentiond.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,10 +58,14 @@ def approve(category: str, by: str | None, revoke: bool, yes: bool) -> int:
             tell_header(planned.name, planned.header)
             _tell_changes(changes_of(planned))
             say()
-        agreed(f"Let the daemon enforce '{category}' as it stands?", yes=yes)
+        approval = at_home.rulebook.categories[category].approval
+        question = f"Approve '{category}'" if approval == "always" else f"Let the daemon enforce '{category}'"
+        agreed(f"{question} as it stands?", yes=yes)
         approve_category(at_home, category, who, planned)
         publish(at_home)
     _told(category, "approved", planned)
+    if approval == "always" and not options().json:
+        sentence("Each of its plans wants a person all the same (approval: always): retentiond plan, then retentiond apply.")
     return 0
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
+from retentiond.cli.render import sentence
 from retentiond.errors import UsageError
 
 
@@ -39,11 +42,28 @@ def certificate(run: str, out: str | None) -> None:
     if options().json:
         answer(made)
         return
-    say(f"Certificate {made['id']}: {made['summary']}")
-    for row in made["disposed"]:
-        say(f"  {row['items']:>8,} {row['how']}: {row['category']}/{row['rule']} in {row['store']}")
-    for row in made["stays"]:
-        word = "refused" if row["lawful"] else "not done"
-        say(f"  {row['items']:>8,} {word}: {row['category']}/{row['rule']}: {row['words']}")
+    sentence(f"Certificate {made['id']}: {made['summary']}")
+    _tell(made)
     if out:
         say(f"Written to {out}.")
+
+
+def _tell(made: Mapping[str, Any]) -> None:
+    """The rows of a certificate, each on a line."""
+    for row in made["disposed"]:
+        _row(row["items"], f"{row['words']}: {row['category']}/{row['rule']} in {row['store']}")
+    for row in made["stays"]:
+        word = "refused" if row["lawful"] else "not done"
+        _row(row["items"], f"{word}: {row['category']}/{row['rule']}: {row['words']}")
+    for row in made["beyond_use"]:
+        until = f"gone by {row['until']}" if row["until"] else "no day by which it goes is known"
+        _row(row["items"], f"beyond use: {row['category']}/{row['rule']} in {row['store']}: {row['words']}; {until}")
+    for row in made["recipients"]:
+        sentence(f"  told: {row['recipient']}, for {row['category']}")
+    for row in made["to_be_told"]:
+        sentence(f"  still to be told, by a person: {row['recipient']}, for {row['category']}")
+
+
+def _row(items: int | None, words: str) -> None:
+    """A number, right-aligned (`?` where it is not known), and what it is of."""
+    sentence(f"  {f'{items:,}' if items is not None else '?':>8} {words}", " " * 11)

@@ -53,7 +53,8 @@ def _when(rule: RuleChecked) -> str:
 
 def _tell(found: Checked) -> None:
     for rule in found.rules:
-        say(f"{rule.category}/{rule.rule}: {rule.action} in {rule.store}{_when(rule)}")
+        where = f"from {rule.store} to {rule.to}" if rule.to else f"in {rule.store}"
+        say(f"{rule.category}/{rule.rule}: {rule.action} {where}{_when(rule)}")
         if rule.samples and options().verbose:
             say("  such as " + ", ".join(rule.samples))
         for warning in rule.warnings:

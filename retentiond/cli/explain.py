@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,10 @@ def tell_evidence(e: Evidence) -> None:
     inferred = " (inferred)" if e.inferred else ""
     say(f"  evidence: {e.outcome}{inferred} on {minute(at)} UTC in run {e.run}, entry {e.index}")
     say(f"    reference {e.reference}")
+    if e.archive is not None:  # the key of an archive may hold a name, and is for a terminal only
+        sentence(f"    archived{f' to {e.archive.store}' if e.archive.store else ''}: {e.archive.kept}")
+        if e.archive.key and sys.stdout.isatty():
+            say(f"    as {e.archive.key}")
 
 
 def _json(e: Explained) -> dict[str, Any]:
@@ -85,5 +90,6 @@ def _json(e: Explained) -> dict[str, Any]:
 
 
 def evidence_json(e: Evidence) -> dict[str, Any]:
-    """One piece of evidence in JSON."""
-    return asdict(e)
+    """One piece of evidence in JSON: of an archive its store, and not its key, which may hold a name."""
+    archive = {"store": e.archive.store, "until": e.archive.until} if e.archive is not None else None
+    return asdict(e) | {"archive": archive}

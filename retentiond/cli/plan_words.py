@@ -39,8 +39,8 @@ def _tell_sets(planned: Planned) -> None:
         sentence(f"  sets: {name}: {', '.join(states)}")
         for orphans in linked.orphans:
             more = f" and {orphans.count - len(orphans.keys):,} more" if orphans.count > len(orphans.keys) else ""
-            keys = ", ".join(orphans.keys)
-            sentence(f"  orphans: {name}/{orphans.rule}: {orphans.count:,} without {orphans.without}: {keys}{more}")
+            keys = f": {', '.join(orphans.keys)}{more}" if orphans.keys else ""
+            sentence(f"  orphans: {name}/{orphans.rule}: {orphans.count:,} without {orphans.without}{keys}")
 
 
 def tell_header(name: str, header: Header) -> None:
@@ -125,8 +125,11 @@ def lifecycle(known: Mapping[str, Any]) -> str:
 def _broken(counts: Mapping[str, Any]) -> str:
     """What the violations of a rule are: of a requirement, by what is broken."""
     broken = counts.get("breaches")
-    if not broken:
-        return "that must not exist"
+    return breaches(broken) if broken else "that must not exist"
+
+
+def breaches(broken: Mapping[str, int]) -> str:
+    """What is broken of what is required, each with its number."""
     return "not as required (" + ", ".join(f"{code.replace('-', ' ')}: {n:,}" for code, n in sorted(broken.items())) + ")"
 
 

@@ -14,6 +14,7 @@ import click
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, say
 from retentiond.cli.front import common
+from retentiond.cli.plan_words import breaches
 from retentiond.cli.render import day, minute, sentence, short, size, table
 from retentiond.core.plan import written
 from retentiond.errors import RetentiondError, UsageError
@@ -212,7 +213,7 @@ def _troubles(each: CategoryStanding) -> Iterator[str]:
     """What is wrong with a category, and what waits."""
     name = each.category
     if each.found["violations"]:
-        yield f"violation: {name}: {each.found['violations']:,} that must not exist, or not as they are{_as_of(each)}"
+        yield f"violation: {name}: {_violations(each)}{_as_of(each)}"
     if each.overdue:
         oldest = f", the oldest from {day(each.oldest_overdue)}" if each.oldest_overdue else ""
         yield f"overdue: {name}: {each.overdue:,}{oldest}{_as_of(each)}"
@@ -220,11 +221,25 @@ def _troubles(each: CategoryStanding) -> Iterator[str]:
         since = f"since {minute(each.effective)} UTC" if each.effective else "ever"
         yield f"late: {name}: nothing effective {since}; its schedule is: {each.schedule}"
     if each.found["undetermined"]:
-        yield f"undetermined: {name}: {each.found['undetermined']:,} without a usable starting point"
+        yield f"undetermined: {name}: {each.found['undetermined']:,} in doubt{_doubts(each)}"
     if each.found["newer"]:
         yield f"returned: {name}: {each.found['newer']:,} about somebody who was erased, and newer than the request"
     if each.waits_with:
         yield f"waits: {name}: a person is to look at it: retentiond plan show {short(each.waits_with)}"
+
+
+def _violations(each: CategoryStanding) -> str:
+    """What the violations of a category are: what must not exist, and what of its requirements is broken."""
+    required = each.found["violations"] - each.forbidden
+    words = [f"{each.forbidden:,} that must not exist"] if each.forbidden else []
+    return ", ".join([*words, *([f"{required:,} {breaches(each.breaches)}"] if required else [])])
+
+
+def _doubts(each: CategoryStanding) -> str:
+    """Why items are in doubt, as the newest plans say; else where to look."""
+    by = sorted(each.doubts.items(), key=lambda one: -one[1])
+    words = [f"{why}: {items:,}" if len(by) > 1 else why for why, items in by]
+    return f" ({'; '.join(words)})" if words else "; see `retentiond plan`"
 
 
 def _as_of(each: CategoryStanding) -> str:

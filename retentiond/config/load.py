@@ -171,6 +171,23 @@ def promise_findings(loaded: Loaded) -> list[Problem]:
     return found
 
 
+def recipient_findings(loaded: Loaded) -> list[Problem]:
+    """Categories of which somebody can be erased, and whose recipients would not hear of it (Art. 19 GDPR)."""
+    if any("erasure" in address.on for address in loaded.settings.notify):
+        return []
+    return [
+        loaded.parts[name]
+        .at("recipients")
+        .problem(
+            "these recipients receive the data, and nobody would be told when a person is erased",
+            "no address of `notify` takes messages of the kind erasure",
+            "name one in retentiond.yaml; or tell them yourself, as the certificate of each erasure says",
+        )
+        for name, category in loaded.rulebook.categories.items()
+        if category.recipients and any(rule.subject for rule in category.rules)
+    ]
+
+
 def place_of(loaded: Loaded, category: str, rule: str, word: str) -> tuple[str, int, int]:
     """Where a word of a rule stands, or of its category's events; without one, where the rule's store is declared."""
     whole = loaded.parts[category]

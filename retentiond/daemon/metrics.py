@@ -42,7 +42,11 @@ _BY_CATEGORY: tuple[tuple[str, str, Callable[[CategoryStanding, datetime], float
         lambda c, at: _known(c, (at - c.oldest_overdue).total_seconds() if c.oldest_overdue else 0),
     ),
     ("violations", "Items that must not exist, as the newest plan found them.", lambda c, _: _known(c, c.found["violations"])),
-    ("undetermined_items", "Items without a usable starting point.", lambda c, _: _known(c, c.found["undetermined"])),
+    (
+        "undetermined_items",
+        "Items in doubt, which are never due: no usable starting point, an incomplete set, unknown encryption.",
+        lambda c, _: _known(c, c.found["undetermined"]),
+    ),
     ("held_items", "Items otherwise due that a hold covers.", lambda c, _: _known(c, c.found["held"])),
     ("locked_items", "Items otherwise due that their store has locked.", lambda c, _: _known(c, c.found["locked"])),
     ("late", "1 where nothing effective was done for as many periods of the schedule as `silence` allows.", lambda c, _: c.late),

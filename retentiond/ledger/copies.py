@@ -38,6 +38,14 @@ class Holding:
         return Holding(alone, sorted({*self.shared, *found.shared} - {*alone}))
 
 
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """Archives, and the entries of the audit log that say that they were verified."""
+
+    copies: Sequence[Copied]
+    entries: Sequence[int]
+
+
 class CopyRegister:
     """Archives, copies and manifests, in every state."""
 
@@ -112,6 +120,32 @@ class CopyRegister:
                 mine = sa.select(t).where(t.c.id.in_(some[low : low + _SOME]), t.c.state == "kept")
                 found += [_read(row) for row in change.connection.execute(mine)]
         return found
+
+    def archived(self, names: tuple[str, str, str], after: int, before: int) -> Archived:
+        """What was archived of a (category, rule, store), by the copies noted between two entries of the audit log.
+
+        Where there are none, those that the newest entry before has noted: a run that was cut short had made them.
+        """
+        t = schema.copied
+        mine = sa.and_(t.c.category == names[0], t.c.rule == names[1], t.c.store == names[2], t.c.purpose == "archive")
+        within = sa.and_(mine, t.c.entry > after, t.c.entry < before)
+        newest = sa.select(sa.func.max(t.c.entry)).where(mine, t.c.entry < before).correlate(None).scalar_subquery()
+        with self._ledger.transaction() as change:
+            for which in (within, sa.and_(mine, t.c.entry == newest)):
+                rows = change.connection.execute(sa.select(t).where(which).order_by(t.c.id)).all()
+                if rows:
+                    break
+        return Archived([_read(row) for row in rows], sorted({row.entry for row in rows}))
+
+    def archive_of(self, names: tuple[str, str, str], place: str, key: str, before: int) -> Copied | None:
+        """The newest archive of one item that an entry before this one has noted; None where it is in none by itself."""
+        t = schema.copied
+        with self._ledger.transaction() as change:
+            (item,) = digests(salt_of(change), place, [(key, "")])
+            mine = sa.and_(t.c.category == names[0], t.c.rule == names[1], t.c.store == names[2], t.c.purpose == "archive")
+            wanted = sa.select(t).where(t.c.item == item, mine, t.c.entry < before).order_by(t.c.entry.desc()).limit(1)
+            row = change.connection.execute(wanted).one_or_none()
+        return None if row is None else _read(row)
 
     def unsaid(self) -> list[tuple[str, str, str, int, int]]:
         """Copies that do not say whose they are: (category, rule, destination), how many, and when the newest was made."""

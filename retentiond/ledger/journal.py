@@ -244,10 +244,15 @@ def _pick(refs: bytes, positions: Sequence[int]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a reference stands: the entry of its intent or sparing, that of the outcome, and the position in it."""
+    """Where a reference stands: the entry of its intent or sparing, that of the outcome, and the position in it.
+
+    `request` is the erasure request on whose ground its batch went.
+    """
 
     run: str
     plan: str
+    rule: str
+    request: int | None
     entry: int
     outcome: int | None
     position: int
@@ -255,11 +260,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What came of one batch: the entry of its outcome or sparing, with its index, as it was written."""
+    """What came of one batch: the entry of its outcome or sparing, with its index, as it was written.
+
+    `intent` is the entry before it was touched, `request` the erasure request on whose ground it went.
+    """
 
     category: str
     rule: str
     store: str
+    plan: str
+    request: int | None
+    intent: int
     entry: int
     body: Mapping[str, Any]
 
@@ -404,23 +415,23 @@ class Runs:
 
     def _settled(self, which: sa.ColumnElement[bool]) -> list[Settlement]:
         b, e = schema.batch.c, schema.entry
-        wanted = sa.select(b.category, b.rule, b.store, e.c.seq, e.c.body)
+        wanted = sa.select(b.category, b.rule, b.store, b.plan, b.request, b.entry, e.c.seq, e.c.body)
         wanted = wanted.join_from(schema.batch, e, e.c.seq == b.outcome).where(which).order_by(b.entry)
         with self._ledger.transaction() as change:
             rows = change.connection.execute(wanted).all()
-        return [Settlement(*row[:4], body=json.loads(row[4])) for row in rows]
+        return [Settlement(*row[:7], body=json.loads(row[7])) for row in rows]
 
     def batches_with(self, category: str, reference: bytes) -> list[Found]:
         """Where a reference of a category stands: in which batches, and at which position of each."""
         b = schema.batch.c
-        wanted = sa.select(b.run, b.plan, b.entry, b.outcome, b.refs).where(
+        wanted = sa.select(b.run, b.plan, b.rule, b.request, b.entry, b.outcome, b.refs).where(
             b.category == category, sa.func.instr(b.refs, reference) > 0
         )
         with self._ledger.transaction() as change:
             rows = change.connection.execute(wanted.order_by(b.entry)).all()
         return [
-            Found(run, plan, entry, outcome, position)
-            for run, plan, entry, outcome, refs in rows
+            Found(run, plan, rule, request, entry, outcome, position)
+            for run, plan, rule, request, entry, outcome, refs in rows
             for position in range(len(refs) // SIZE)
             if refs[position * SIZE : (position + 1) * SIZE] == reference
         ]

@@ -315,6 +315,13 @@ class PlanRegister:
             rows = change.connection.execute(sa.select(*columns).order_by(schema.plan.c.made_at.desc())).all()
         return [(n, header_from(json.loads(h)), bool(d), path_of(self._directory, n).exists()) for n, h, d in rows]
 
+    def actions(self, name: str) -> dict[tuple[str, str], str]:
+        """What the steps of a plan that was made here do, by (category, rule): the kind of the rule's action as it was then."""
+        with self._ledger.transaction() as change:
+            header = change.connection.execute(sa.select(schema.plan.c.header).where(schema.plan.c.name == name)).scalar()
+        counts = json.loads(header)["counts"] if header is not None else ()
+        return {(one["category"], one["rule"]): one["action"] for one in counts}
+
     @schema.keeping()
     def keep_copy(self, plan: PlanFile) -> PlanFile:
         """The plan in `plans/`, copied there if it came from elsewhere: recovery must be able to read it."""

@@ -182,7 +182,8 @@ def test_where_no_approval_is_wanted_there_is_none_to_take_back(busy):
 
 def test_always_wants_a_person_for_every_plan(busy):
     busy.category("post", LETTERS, head=f"{OPEN_LIMITS}\napproval: always")
-    busy.told("approve", "post", "--yes")
+    said = " ".join(busy.told("approve", "post", "--yes").out.split())
+    assert "post: approved. Each of its plans wants a person all the same (approval: always)" in said
     (error,) = busy.json("apply", "--category", "post", code=3)["errors"]
     assert "retentiond apply " in error["do"]
     assert len(busy.left()) == 15

@@ -134,6 +134,42 @@ def test_a_forecast_changes_nothing(free):
 # --- violations, and what is late
 
 
+COPIED = """\
+  letters:
+    store: desk
+    select: {path: "letters/**"}
+    start: modified
+    retention_period: 3 months
+    require: {copies: {store: vault}}
+    action: delete
+"""
+SETS = """\
+  nights:
+    store: desk
+    select: {path: "nights/{day:%Y-%m-%d}/**"}
+    start: {path: day}
+    generations: {daily: 7}
+    action: delete
+"""
+
+
+def test_what_is_broken_and_what_is_in_doubt_is_said_as_the_plan_says_it(bare):
+    (bare.folder / "vault").mkdir()
+    bare.settings(more="  vault: {type: files, path: vault, location: GB}")
+    bare.category("post", COPIED)
+    bare.category("backups", SETS)
+    bare.letters(4)
+    bare.file("nights/2999-01-01/a")
+    bare.plan()
+    said = " ".join(bare.told("status").out.split())
+    assert "violation: post: 4 not as required (not copied: 4)" in said
+    assert "undetermined: backups: 1 in doubt (its date is in the future)" in said
+    bare.category("trade", FORBIDDEN, head=f"{OPEN_LIMITS}\nevents: {{consent: {{recorded: yes}}}}")
+    bare.sales(2)
+    bare.plan()
+    assert "violation: trade: 2 that must not exist" in " ".join(bare.told("status").out.split())
+
+
 def test_a_violation_is_one_until_a_plan_finds_none(bare):
     bare.category("trade", FORBIDDEN, NONE + "\nevents:\n  consent: {recorded: yes}")
     bare.sales(3)

@@ -324,6 +324,16 @@ def test_killed_anywhere_nothing_is_lost_and_the_next_run_finishes(shop, work, a
     assert "The audit trail verifies" in shop.told("audit", "verify").out
 
 
+def test_a_copy_that_a_run_cut_short_had_made_is_named_by_the_certificate_of_the_next(shop):
+    shop.letters(3)
+    plan = shop.plan()
+    assert -9 == killed_at(shop, "archived", 1, "apply", plan)
+    made = shop.json("audit", "certificate", shop.json("apply", plan)["run"])
+    assert [("archived", "vault", 3)] == [(row["how"], row["to"], row["items"]) for row in made["disposed"]]
+    (found,) = [one for one in shop.json("audit", "lookup", "desk", "letters/00001.txt")["evidence"] if one["how"]]
+    assert {"store": "vault", "until": None} == found["archive"]
+
+
 def test_a_destination_that_is_full_lets_nothing_go(shop, work):
     shop.file("letters/big", OLD, os.urandom(3_000_000))
     shop.file("letters/small", OLD, b"small")

@@ -70,7 +70,7 @@ class Company(Shop):
         shutil.copytree(POLICIES, folder / "policies.d")
         self.config.parent.mkdir(parents=True)
         shutil.copy(EXAMPLE / "notice.txt", self.config.parent)
-        text = (EXAMPLE / SETTINGS).read_text()
+        text = (EXAMPLE / SETTINGS).read_text().replace("smtp: localhost", "smtp: localhost, port: 1")  # nobody is there
         self.config.write_text(text.replace("/srv/", f"{self.srv}/").replace("/var/lib/retentiond", f"{folder}/state"))
 
     @property
