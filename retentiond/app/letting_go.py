@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
+from retentiond.app.elsewhere import destination
 from retentiond.app.house import House
 from retentiond.archive.archiving import Archiving
 from retentiond.archive.registered import Registered
@@ -38,7 +39,7 @@ class Vaults:
         name = (store, recipients)
         if name not in self._known:
             self._known[name] = Vault(
-                self._house.store(store), recipients, self._sealing, self._pulse, self._house.patient(store).digest
+                destination(self._house, store), recipients, self._sealing, self._pulse, self._house.patient(store).digest
             )
         return self._known[name]
 
@@ -68,4 +69,5 @@ def letting_go(house: House, name: str, store: Store, vaults: Vaults) -> Store:
 
 
 def _voucher(house: House, category: str, rule: Rule, store: Store) -> Voucher:
-    return Voucher(rule, category, store.place, house.store(rule.copied_to), house.patient(rule.copied_to).digest, house.copies)
+    there = destination(house, rule.copied_to)
+    return Voucher(rule, category, store.place, there, house.patient(rule.copied_to).digest, house.copies)
