@@ -14,12 +14,13 @@ from retentiond.archive.vouching import Vouched, Voucher
 from retentiond.archive.writing import Pulse, Vault
 from retentiond.core.policy import Archive, Rule
 from retentiond.engine.ports import Store
+from retentiond.errors import StoreTrouble
 
 
 class Vaults:
     """The stores that copies go to in one run, and the processes that encrypt for them; to be closed at its end.
 
-    `pulse` is told that work goes on.
+    `pulse` is told that work goes on. `troubles` keeps the first that each of the stores has made.
     """
 
     def __init__(self, house: House, pulse: Pulse) -> None:
@@ -27,6 +28,7 @@ class Vaults:
         self._open = ExitStack()
         self._known: dict[tuple[str, tuple[str, ...]], Vault] = {}
         self._sealings: dict[tuple[str, ...], Sealing] = {}
+        self.troubles: dict[str, StoreTrouble] = {}
 
     def __enter__(self) -> Vaults:
         return self
@@ -47,6 +49,10 @@ class Vaults:
         """The store of an archive."""
         return self.to(archive.to, archive.recipients)
 
+    def hear(self, store: str, error: StoreTrouble) -> None:
+        """One of the stores has failed."""
+        self.troubles.setdefault(store, error)
+
     def _sealing(self, recipients: tuple[str, ...]) -> Sealing:
         if recipients not in self._sealings:
             self._sealings[recipients] = Sealing(recipients)
@@ -61,11 +67,13 @@ def letting_go(house: House, name: str, store: Store, vaults: Vaults) -> Store:
     if name in house.copies.destinations():
         store = Registered(store, name, house.copies)
     if any(rule.action.archive is not None for _, rule in mine):
-        store = Archiving(store, name, vaults.of, house.copies, house.rulebook.zone)
+        store = Archiving(store, name, vaults.of, house.copies, house.rulebook.zone, vaults.hear)
     vouchers = {
-        (category, rule.name): partial(_voucher, house, category, rule, store) for category, rule in mine if rule.copied_to
+        (category, rule.name): (rule.copied_to, partial(_voucher, house, category, rule, store))
+        for category, rule in mine
+        if rule.copied_to
     }
-    return Vouched(store, vouchers) if vouchers else store
+    return Vouched(store, vouchers, vaults.hear) if vouchers else store
 
 
 def _voucher(house: House, category: str, rule: Rule, store: Store) -> Voucher:

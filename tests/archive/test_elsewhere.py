@@ -10,7 +10,7 @@ from tests.archive.rules import RULES
 from tests.stores.test_files import mounted
 
 STORES = "  away: {{type: files, path: {path}, location: GB}}"
-NIGHTS = [f"nights/2026-01-0{n}/a" for n in (1, 2, 3)]
+NIGHTS = [f"nights/2020-01-0{n}/a" for n in (1, 2, 3)]
 MOVED = "the store away is not the place that it was"
 
 
@@ -170,3 +170,51 @@ def test_a_destination_that_is_missing_is_named_with_its_own_line_and_nothing_is
     assert [(f"{name}/{name}", line_of(shop, "away"))] == [(e["rule"], e["line"]) for e in plan["errors"]]
     shop.json("apply", "--category", name, code=5)
     assert 2 == len(shop.left())
+
+
+# --- why it failed
+
+
+def words(told):
+    """What was said, however its lines were broken."""
+    return " ".join(told.out.split())
+
+
+def test_a_full_archive_is_said_in_words_once_and_without_keys(shop, tmp_path):
+    (tmp_path / "disk").mkdir()
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=64k", "tmpfs"):
+        shop.settings(more=STORES.format(path=tmp_path / "disk"))
+        for n in range(3):
+            shop.file(f"letters/somebody{n}", text=os.urandom(200_000))
+        plan = shop.plan()
+        told = words(shop.told("apply", plan, code=1))
+        assert "not-archived: 3: the store of the archive did not take the copy" in told
+        assert 1 == told.count("the store away, which copies go to: ") == told.count("no space is left there")
+        assert "somebody" not in told
+        found = shop.json("apply", plan, code=1)
+        assert {"failed": {"not-archived": 3}} == found["why"]
+        assert [("away", "no-space")] == [(error["store"], error["why"]) for error in found["errors"]]
+    assert 3 == len(shop.left())
+
+
+def test_an_archive_that_cannot_be_opened_is_said_in_words(shop):
+    shop.letters(2)
+    plan = shop.plan()
+    shutil.rmtree(shop.folder.parent / "one/away")
+    told = words(shop.told("apply", plan, code=1))
+    assert "no-archive: 2: the store of the archive cannot be opened" in told
+    assert "the store away, which copies go to: the root of the store is missing" in told
+
+
+def test_a_copy_that_is_missing_when_its_original_should_go_is_said_in_words(shop, work):
+    rule(shop, work, "nights")
+    policy = shop.folder / "policies.d/nights.yaml"
+    policy.write_text(policy.read_text().replace("generations: {last: 1}", "retention_period: 3 months"))
+    shop.file(NIGHTS[0])
+    shop.json("apply", shop.plan())
+    plan = shop.plan()
+    shutil.rmtree(shop.folder.parent / "one/away")
+    told = words(shop.told("apply", plan, code=5))
+    assert "failed 1 no-copy: 1: no verified copy lies elsewhere now" in told
+    assert 1 == told.count("the root of the store is missing")
+    assert {NIGHTS[0]} == shop.left()
