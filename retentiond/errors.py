@@ -116,12 +116,14 @@ class PlanUnusable(RetentiondError):
 class StoreTrouble(RetentiondError):
     """A store does not do what it was asked. Raised as one of the two below.
 
-    `event_store` names the store of an event that could not be looked up; "" where items were asked for. `word` is the word of
-    a rule that it is about, as it was written; `place` (file, line, column) is where that stands, once somebody has looked.
+    `event_store` names the store of an event that could not be looked up; "" where items were asked for. `destination` names
+    the store that archives or copies go to, where it is that one's trouble. `word` is the word of a rule that it is about, as
+    it was written; `place` (file, line, column) is where that stands, once somebody has looked.
     """
 
     exit_code = 5
     event_store = ""
+    destination = ""
     place = ("", 0, 0)
 
     def __init__(self, what: str = "", *, why: str = "", do: str = "", key: str = "", word: str = "") -> None:
@@ -130,7 +132,8 @@ class StoreTrouble(RetentiondError):
 
     @property
     def problems(self) -> Sequence[Problem]:
-        return [Problem(self.what, self.why, self.do, *self.place, self.code)]
+        whose = f"the store {self.destination}, which its copies go to: " if self.destination and self.place[0] else ""
+        return [Problem(whose + self.what, self.why, self.do, *self.place, self.code)]
 
 
 class StoreUnavailable(StoreTrouble):

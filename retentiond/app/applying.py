@@ -45,6 +45,7 @@ from retentiond.errors import (
     PlanUnusable,
     RetentiondError,
     StoreDenied,
+    StoreTrouble,
     StoreUnavailable,
     UsageError,
 )
@@ -73,12 +74,17 @@ class Allowance:
 
 @dataclass(slots=True)
 class Applied:
-    """What came of carrying out a plan, in sum and by category. `run` is None when there was nothing left to do."""
+    """What came of carrying out a plan, in sum and by category. `run` is None when there was nothing left to do.
+
+    `why` counts by outcome and code; `troubles` has what the stores of archives and copies said when they failed.
+    """
 
     plan: str
     run: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     by_category: dict[str, Counter[str]] = field(default_factory=dict)
+    why: Counter[tuple[str, str]] = field(default_factory=Counter)
+    troubles: dict[str, StoreTrouble] = field(default_factory=dict)
     recovered: Counter[str] = field(default_factory=Counter)
     looked: int = 0
     absent: int = 0
@@ -279,7 +285,7 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: Allowa
             settled += len(result.work.batch)
             _count(house, applied, result, by_rule)
             progress(settled, plan.header.total)
-    applied.stopped, applied.down = executor.stopped, executor.down
+    applied.stopped, applied.down, applied.troubles = executor.stopped, executor.down, vaults.troubles
     house.memory.disposed(plan.name, by_rule, usual=plan.header.requests is None)
     unresolved = any(intent.plan == plan.name for intent in house.runs.open_intents())
     unfinished = applied.stopped or applied.down or unresolved or len(allowed) < len(plan.header.categories)
@@ -292,6 +298,7 @@ def _run(house: House, plan: PlanFile, allowed: Sequence[str], allowance: Allowa
 
 def _count(house: House, applied: Applied, result: Result, by_rule: Counter[tuple[str, str]]) -> None:
     applied.counts += result.counts
+    applied.why += result.why
     applied.looked += result.looked
     applied.absent += result.absent
     bench = result.work.bench

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from retentiond.app.elsewhere import trouble_of
 from retentiond.app.happenings import Happenings
 from retentiond.app.house import House
 from retentiond.app.identifying import failed_look_up, identifying
@@ -65,7 +66,7 @@ def check(house: House, *, offline: bool, probe: bool = False) -> Checked:
             try:
                 checked.rules.append(_look(house, category, rule, plain))
             except (StoreUnavailable, StoreDenied) as error:
-                error.place = place_of(house.loaded, category.name, rule.name, error.word)
+                error.place = place_of(house.loaded, category.name, rule.name, error.word, error.destination)
                 checked.down[f"{category.name}/{rule.name}"] = error
     if not offline:
         _explain_look_ups(house, checked)
@@ -132,7 +133,9 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
 def _look_elsewhere(house: House, rule: Rule, view: View) -> None:
     """That the stores of archives and copies are there, and are another place."""
     for name in rule.stores[1:]:
-        if house.view(name).place == view.place:
+        with trouble_of(name):
+            place = house.view(name).place
+        if place == view.place:
             raise StoreDenied(
                 f"the stores {rule.store} and {name} are the same place",
                 why="a copy beside the original goes with it",

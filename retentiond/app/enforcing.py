@@ -92,7 +92,7 @@ def enforce(
     attempt = _Attempt(house, [category.name for category in house.categories(names)])
     try:
         plan = attempt.named_plan(over_limits) if over_limits else attempt.new_plan(watch, stop)
-        idle = not plan.header.total and not house.runs.open_intents()
+        idle = not plan.header.total and not plan.header.blocked() and not house.runs.open_intents()
         applied = (
             attempt.nothing(plan, stop, partial(watch, "copying", 0))
             if idle

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
+from retentiond.app.elsewhere import destination
 from retentiond.app.house import House
 from retentiond.archive.archiving import Archiving
 from retentiond.archive.registered import Registered
@@ -13,12 +14,13 @@ from retentiond.archive.vouching import Vouched, Voucher
 from retentiond.archive.writing import Pulse, Vault
 from retentiond.core.policy import Archive, Rule
 from retentiond.engine.ports import Store
+from retentiond.errors import StoreTrouble
 
 
 class Vaults:
     """The stores that copies go to in one run, and the processes that encrypt for them; to be closed at its end.
 
-    `pulse` is told that work goes on.
+    `pulse` is told that work goes on. `troubles` keeps the first that each of the stores has made.
     """
 
     def __init__(self, house: House, pulse: Pulse) -> None:
@@ -26,6 +28,7 @@ class Vaults:
         self._open = ExitStack()
         self._known: dict[tuple[str, tuple[str, ...]], Vault] = {}
         self._sealings: dict[tuple[str, ...], Sealing] = {}
+        self.troubles: dict[str, StoreTrouble] = {}
 
     def __enter__(self) -> Vaults:
         return self
@@ -38,13 +41,17 @@ class Vaults:
         name = (store, recipients)
         if name not in self._known:
             self._known[name] = Vault(
-                self._house.store(store), recipients, self._sealing, self._pulse, self._house.patient(store).digest
+                destination(self._house, store), recipients, self._sealing, self._pulse, self._house.patient(store).digest
             )
         return self._known[name]
 
     def of(self, archive: Archive) -> Vault:
         """The store of an archive."""
         return self.to(archive.to, archive.recipients)
+
+    def hear(self, store: str, error: StoreTrouble) -> None:
+        """One of the stores has failed."""
+        self.troubles.setdefault(store, error)
 
     def _sealing(self, recipients: tuple[str, ...]) -> Sealing:
         if recipients not in self._sealings:
@@ -60,12 +67,15 @@ def letting_go(house: House, name: str, store: Store, vaults: Vaults) -> Store:
     if name in house.copies.destinations():
         store = Registered(store, name, house.copies)
     if any(rule.action.archive is not None for _, rule in mine):
-        store = Archiving(store, name, vaults.of, house.copies, house.rulebook.zone)
+        store = Archiving(store, name, vaults.of, house.copies, house.rulebook.zone, vaults.hear)
     vouchers = {
-        (category, rule.name): partial(_voucher, house, category, rule, store) for category, rule in mine if rule.copied_to
+        (category, rule.name): (rule.copied_to, partial(_voucher, house, category, rule, store))
+        for category, rule in mine
+        if rule.copied_to
     }
-    return Vouched(store, vouchers) if vouchers else store
+    return Vouched(store, vouchers, vaults.hear) if vouchers else store
 
 
 def _voucher(house: House, category: str, rule: Rule, store: Store) -> Voucher:
-    return Voucher(rule, category, store.place, house.store(rule.copied_to), house.patient(rule.copied_to).digest, house.copies)
+    there = destination(house, rule.copied_to)
+    return Voucher(rule, category, store.place, there, house.patient(rule.copied_to).digest, house.copies)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from retentiond.app.dropping import take_events
+from retentiond.app.elsewhere import has_moved, trouble_of
 from retentiond.app.following import Following
 from retentiond.app.happenings import Happenings
 from retentiond.app.holding import not_looked_up
@@ -130,6 +131,7 @@ class _Planner:
 
     def _all(self, category: Category, rule: Rule) -> Iterator[Judgement]:
         """All that a plan judges of a rule."""
+        self._locate(rule)
         view = seen_by(self.house, category.name, rule)
         bench = self._bench(category, rule)
         look = survey_person if self.whom is not None and self.back is None else survey
@@ -157,7 +159,7 @@ class _Planner:
             surveyed = self._survey(category, rule, writer)
         except (StoreUnavailable, StoreDenied) as error:
             writer.back_to(mark)
-            error.place = place_of(self.house.loaded, category.name, rule.name, error.word)
+            error.place = place_of(self.house.loaded, category.name, rule.name, error.word, error.destination)
             self.unseen[f"{category.name}/{rule.name}"] = error
             for request in self.whom or ():
                 if not is_searched(category, rule, [request]):
@@ -172,6 +174,7 @@ class _Planner:
     def _survey(self, category: Category, rule: Rule, writer: PlanWriter) -> Surveyed:
         view = seen_by(self.house, category.name, rule)
         self.places[rule.store] = view.place
+        self._locate(rule)
         bench = self._bench(category, rule)
         bench.linked = self.linked.get(category.name) if rule.link else None
         self.warnings += unevaluated(view, bench)
@@ -194,6 +197,16 @@ class _Planner:
             surveyed = draft(following.watch(_met(pages, bench)), bench, writer, stays=self.stays)
         self._follow(bench, following)
         return surveyed
+
+    def _destinations(self, rule: Rule) -> Sequence[str]:
+        """The stores that its archives and copies go to; none in a plan for one person, whose items go without."""
+        return rule.stores[1:] if self.whom is None or self.back is not None else ()
+
+    def _locate(self, rule: Rule) -> None:
+        """Notes where they are; `StoreUnavailable` or `StoreDenied` where one cannot be seen, as every step would fail."""
+        for name in self._destinations(rule):
+            with trouble_of(name):
+                self.places[name] = self.house.view(name).place
 
     def _survey_person(self, view: View, scope: Scope, bench: Bench, writer: PlanWriter, watch: Watch) -> Surveyed:
         """Looks at all of a rule, and drafts and counts the items of one person; what else there is only makes the population."""
@@ -243,17 +256,19 @@ class _Planner:
             found.append(Refusal(category.name, rule.name, "clock", abs(self.step) // 1_000_000, 60))
         if self._moved(rule.store):
             found.append(Refusal(category.name, rule.name, "place", 1, 0))
+        moved = [Refusal(category.name, rule.name, "place", 1, 0, n) for n in self._destinations(rule) if self._moved(n)]
+        found += [refusal for refusal in moved if refusal.store != rule.copied_to]
         if not any(r.limit in _UNBELIEVED for r in found):
             self.believed.append(counts)
         stop, warn = trips(found, tally)
         self.refused += stop
+        self.refused += [refusal for refusal in moved if refusal.store == rule.copied_to]  # it is why nothing is due
         self.warnings += [f"{words(r)}; nothing is due, so nothing is refused" for r in warn]
         if surveyed.children:
             self.refused.append(Refusal(category.name, rule.name, "children", surveyed.children, 0))
 
     def _moved(self, store: str) -> bool:
-        known = self.known.get(store)
-        return known is not None and known[0] == self.house.definition(store) and known[1] != self.places[store]
+        return has_moved(self.house, self.known, store, self.places[store])
 
     def header(self, chosen: Sequence[str], writer: PlanWriter) -> Header:
         """What the plan says of itself, once every step of it is written."""

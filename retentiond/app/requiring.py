@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from retentiond.app.elsewhere import MOVED, has_moved, trouble_of
 from retentiond.app.house import House
 from retentiond.archive.requiring import Look, Requiring
+from retentiond.core.item import Page
 from retentiond.core.policy import Rule
-from retentiond.engine.ports import View
+from retentiond.engine.ports import Scope, View
 from retentiond.errors import StoreTrouble
 
 UNSEEN = "the store of its copy cannot be seen"
@@ -28,14 +30,31 @@ def _looks(house: House, category: str, rule: Rule, view: View) -> list[Look]:
         inspector = Inspector(view, house.patient(rule.store), house.inspections if house.directory.exists() else Forgetful())
         found.append(lambda scope, page: inspector.inspected(scope, page, lined_up=rule.generations is not None))
     if rule.copied_to and house.directory.exists():
-        from retentiond.archive.vouching import Voucher
-
-        found.append(
-            Voucher(
-                rule, category, view.place, house.view(rule.copied_to), house.patient(rule.copied_to).digest, house.copies
-            ).looked_at
-        )
+        found.append(_copies_of(house, category, rule, view))
     return found
+
+
+def _copies_of(house: House, category: str, rule: Rule, view: View) -> Look:
+    """What tells of each item whether it has a verified copy. In a store that is not the place that it was, none counts."""
+    from retentiond.archive.vouching import Voucher
+
+    name = rule.copied_to
+    with trouble_of(name):
+        there = house.view(name)
+    if has_moved(house, house.memory.places(), name, there.place):
+        return _without(MOVED)
+    voucher = Voucher(rule, category, view.place, there, house.patient(name).digest, house.copies)
+
+    def look(scope: Scope, page: Page) -> Page:
+        with trouble_of(name):
+            return voucher.looked_at(scope, page)
+
+    return look
+
+
+def _without(why: str) -> Look:
+    """Finds a copy of nothing."""
+    return lambda _, page: replace(page, uncopied=dict.fromkeys(range(len(page)), why))
 
 
 def acted_on(house: House, category: str, rule: Rule, view: View) -> View:
@@ -45,4 +64,4 @@ def acted_on(house: House, category: str, rule: Rule, view: View) -> View:
     except StoreTrouble:
         if not rule.copied_to:
             raise
-        return Requiring(view, [lambda _, page: replace(page, uncopied=dict.fromkeys(range(len(page)), UNSEEN))])
+        return Requiring(view, [_without(UNSEEN)])

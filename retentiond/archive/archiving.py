@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from retentiond.archive.manifest import Line, manifest
 from retentiond.archive.originals import Original, Rows
-from retentiond.archive.passing import Passing
+from retentiond.archive.passing import Hear, Passing
 from retentiond.archive.register import Register
 from retentiond.archive.units import Names, Unit, people_of
 from retentiond.archive.vouching import standing
@@ -41,9 +41,10 @@ OpenVault = Callable[[Archive], Vault]
 class Archiving(Passing):
     """A store that archives what it lets go, where the action says so; anything else it passes on."""
 
-    def __init__(self, store: Store, name: str, open_vault: OpenVault, register: Register, zone: ZoneInfo) -> None:
+    def __init__(self, store: Store, name: str, open_vault: OpenVault, register: Register, zone: ZoneInfo, hear: Hear) -> None:
+        """`hear` is told when the store of an archive fails."""
         super().__init__(store)
-        self._name, self._open_vault, self._register, self._zone = name, open_vault, register, zone
+        self._name, self._open_vault, self._register, self._zone, self._hear = name, open_vault, register, zone, hear
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         archive = batch.action.archive
@@ -54,7 +55,8 @@ class Archiving(Passing):
             vault = self._open_vault(archive)
             if vault.store.place == self._store.place:
                 raise StoreDenied("the archive is the same place as the store", do="name a store somewhere else")
-        except (StoreUnavailable, StoreDenied):
+        except (StoreUnavailable, StoreDenied) as error:
+            self._hear(archive.to, error)
             yield Settled(range(len(batch)), Outcome.FAILED, "no-archive")
             return
         size = len(batch) if isinstance(self._store, Tabular) else CHUNK
@@ -66,7 +68,7 @@ class Archiving(Passing):
         """One chunk; `places` are its positions in the whole batch."""
         scope = batch.scope
         origin = Origin("archive", scope.category, scope.rule, self._name, self._store.place, archive.to)
-        chunk = _Chunk(self._store, batch, vault, self._register, origin)
+        chunk = _Chunk(self._store, batch, vault, self._register, origin, self._hear)
         archived = chunk.archived(Names(archive, batch, chunk.page, self._zone))
         for outcome, code, positions in chunk.told():
             yield Settled([places[i] for i in positions], outcome, code)
@@ -80,8 +82,9 @@ class Archiving(Passing):
 class _Chunk:
     """Some items on their way into the archive, and what became of those that do not get there."""
 
-    def __init__(self, store: Store, batch: Batch, vault: Vault, register: Register, origin: Origin) -> None:
+    def __init__(self, store: Store, batch: Batch, vault: Vault, register: Register, origin: Origin, hear: Hear) -> None:
         self._store, self._batch, self._vault, self._register, self._origin = store, batch, vault, register, origin
+        self._hear = hear
         self._fates: dict[int, tuple[Outcome, str]] = {}
         self._down = False
         self.page: Page = sighted(store, replace(batch, scope=replace(batch.scope, predicates=batch.predicates)))
@@ -164,6 +167,7 @@ class _Chunk:
                 raise trouble.error from trouble
             fate = (Outcome.FAILED, "denied")
         except (StoreDenied, StoreUnavailable) as error:
+            self._hear(self._origin.destination, error)
             self._down = isinstance(error, StoreUnavailable)
         self._settle(unit.positions, *fate)
         return None
@@ -190,7 +194,10 @@ class _Chunk:
         by = {unit: (written, line) for unit, written, line in done}
         try:
             lists = [self._list([(unit, by[unit][1]) for unit in units], names) for units in names.by_manifest(by)]
-        except (StoreUnavailable, StoreDenied, NotSealed):
+        except NotSealed:
+            return False
+        except (StoreUnavailable, StoreDenied) as error:
+            self._hear(self._origin.destination, error)
             return False
         self._register.keep(self._origin, [written for written, _ in by.values()])
         self._register.keep(replace(self._origin, purpose="manifest"), lists)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from retentiond.core.item import Page
 from retentiond.core.outcome import Settled
 from retentiond.engine.ports import Batch, Evaluating, Readable, Restoring, Scope, Store, Traits, Versioned, View
-from retentiond.errors import StoreDenied
+from retentiond.errors import StoreDenied, StoreTrouble
+
+Hear = Callable[[str, StoreTrouble], None]
+"""Told that another store has failed (its name, and what it said), where that is the fate of an item and no error."""
 
 
 class Passing:

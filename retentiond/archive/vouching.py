@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from retentiond.archive.passing import Passing
+from retentiond.archive.passing import Hear, Passing
 from retentiond.archive.reading import EVERYTHING, Reading
 from retentiond.archive.register import Register
 from retentiond.core.copied import Copied, Origin
@@ -92,9 +92,10 @@ def _is_same(read: Reading, copied: Copied, revision: str, register: Register) -
 class Vouched(Passing):
     """A store that lets nothing go of which no verified copy lies elsewhere at that moment, where its rule wants one."""
 
-    def __init__(self, store: Store, vouchers: Mapping[tuple[str, str], Callable[[], Voucher]]) -> None:
+    def __init__(self, store: Store, vouchers: Mapping[tuple[str, str], tuple[str, Callable[[], Voucher]]], hear: Hear) -> None:
+        """`vouchers` by category and rule, each with the store that its copies are in; `hear` is told when that one fails."""
         super().__init__(store)
-        self._vouchers = vouchers
+        self._vouchers, self._hear = vouchers, hear
 
     def dispose(self, batch: Batch) -> Iterator[Settled]:
         vouched = self._vouchers.get((batch.scope.category, batch.scope.rule))
@@ -102,8 +103,9 @@ class Vouched(Passing):
             yield from self._store.dispose(batch)
             return
         try:
-            conditions = vouched().conditions(batch.keys, batch.revisions)
-        except (StoreUnavailable, StoreDenied):
+            conditions = vouched[1]().conditions(batch.keys, batch.revisions)
+        except (StoreUnavailable, StoreDenied) as error:
+            self._hear(vouched[0], error)
             yield Settled(range(len(batch)), Outcome.FAILED, UNVOUCHED)
             return
         bereft = [i for i, condition in enumerate(conditions) if condition != "verified"]

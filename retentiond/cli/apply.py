@@ -9,8 +9,9 @@ import click
 
 from retentiond.cli import complete
 from retentiond.cli.desk import answer, house, options, progress, say, stoppable, tell_others
+from retentiond.cli.fates import reasons
 from retentiond.cli.front import common, row
-from retentiond.cli.render import short
+from retentiond.cli.render import sentence, short
 from retentiond.cli.status import metrics_after
 from retentiond.core.outcome import counted
 from retentiond.core.plan import SHORTEST_NAME
@@ -127,9 +128,13 @@ def as_json(applied: Applied, checkpoint: Checkpoint) -> dict[str, Any]:
         "stopped": applied.stopped,
         "checkpoint": {"size": checkpoint.size, "root": checkpoint.root},
     }
-    if applied.refused is not None or applied.down:
+    if applied.why:
+        outcomes = dict.fromkeys(outcome for outcome, _ in applied.why)
+        value["why"] = {name: {code: n for (of, code), n in applied.why.items() if of == name} for name in outcomes}
+    if applied.refused is not None or applied.down or applied.troubles:
         troubles = [*applied.down.values(), *([applied.refused] if applied.refused else [])]
         value["errors"] = [row(p) for trouble in troubles for p in trouble.problems]
+        value["errors"] += [{"store": name} | row(p) for name, error in applied.troubles.items() for p in error.problems]
     return value
 
 
@@ -146,11 +151,7 @@ def tell(applied: Applied, checkpoint: Checkpoint, *, named: bool) -> None:
     elif applied.run is None:
         say(f"Plan {short(applied.plan)} has been carried out already; nothing was left to do.")
     else:
-        say(f"Run {applied.run} of plan {short(applied.plan)}")
-        for name, items in counted(applied.counts).items():
-            if items or name == "disposed":
-                say(f"  {name:<10} {items:>10,}")
-        say(f"  looked again at {applied.looked:,}: {applied.absent:,} are gone")
+        _tell_run(applied)
     if applied.stopped:
         say(f"Stopped before the end: {applied.stopped}. The same command goes on where it stopped.")
     for store, error in applied.down.items():
@@ -159,3 +160,17 @@ def tell(applied: Applied, checkpoint: Checkpoint, *, named: bool) -> None:
         say(f"Refused: {applied.refused.why}")
         say(f"  {applied.refused.do}")
     say(f"Audit log: {checkpoint.size:,} entries, root {checkpoint.root[:16]}…")
+
+
+def _tell_run(applied: Applied) -> None:
+    """What became of the steps, why some failed, and once what the stores of archives and copies have said."""
+    say(f"Run {applied.run} of plan {short(applied.plan)}")
+    for name, items in counted(applied.counts).items():
+        if items or name == "disposed":
+            say(f"  {name:<10} {items:>10,}")
+        for words in reasons(applied.why, name):
+            sentence(f"    {words}", "      ")
+    for store, trouble in applied.troubles.items():
+        if store not in applied.down:
+            sentence(f"  the store {store}, which copies go to: {trouble.problems[0]}")
+    say(f"  looked again at {applied.looked:,}: {applied.absent:,} are gone")

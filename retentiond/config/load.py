@@ -188,14 +188,14 @@ def recipient_findings(loaded: Loaded) -> list[Problem]:
     ]
 
 
-def place_of(loaded: Loaded, category: str, rule: str, word: str) -> tuple[str, int, int]:
-    """Where a word of a rule stands, or of its category's events; without one, where the rule's store is declared."""
+def place_of(loaded: Loaded, category: str, rule: str, word: str, store: str = "") -> tuple[str, int, int]:
+    """Where a word of a rule stands, or of its category's events; without one, where a store (the rule's own) is declared."""
     whole = loaded.parts[category]
     mine = whole.at("rules").at(rule)
-    here = [mine, *([whole.at("events")] if "events" in whole.data else [])] if word else []
+    here = [mine, *([whole.at("events")] if "events" in whole.data else [])] if word and not store else []
     found = next((problem for part in here if (problem := _spelt(part, word))), None)
     if found is None:
-        found = loaded.settings_part.at("stores").at(mine.data["store"]).problem_with_key("")
+        found = loaded.settings_part.at("stores").at(store or mine.data["store"]).problem_with_key("")
     return found.file, found.line, found.column
 
 

@@ -57,13 +57,17 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One bound that one rule has crossed. `share` is in percent, rounded up."""
+    """One bound that one rule has crossed. `share` is in percent, rounded up.
+
+    `store` names the one that has moved, where it is one that archives or copies go to.
+    """
 
     category: str
     rule: str
     limit: LimitName
     value: int
     allowed: int
+    store: str = ""
 
     @property
     def blocks(self) -> bool:
@@ -133,6 +137,6 @@ def words(refusal: Refusal) -> str:
         "shrunken": f"the population is {value:,}, fewer than the {allowed:,} that half of the last one was",
         "children": f"{value:,} due rows stay, because other rows refer to them (see `children`)",
         "clock": f"the clock differs by {value:,} seconds from what the ledger expects",
-        "place": "the store is not the place that it was",
+        "place": f"the store {refusal.store}".rstrip() + " is not the place that it was",
     }
     return f"{where}: {texts[refusal.limit]}"

@@ -98,8 +98,8 @@ class RuleCounts:
 class Header:
     """What a plan says of itself. Instants are RFC 3339 in UTC.
 
-    `places` names the physical place of each store; `holds` the index of the last entry about
-    a hold that was read; `rulebook` covers the plan's categories and stores only. `forecast`
+    `places` names the physical place of each store, and of those that archives and copies go to; `holds` the index of
+    the last entry about a hold that was read; `rulebook` covers the plan's categories and stores only. `forecast`
     is true of a plan made with `--at`, which cannot be applied. `requests` are the erasure requests that a plan is
     about, by the indexes of their entries in the audit log: such a plan is about these people's items, and no look at
     its categories; None of any other plan. `sets` counts the sets of each category that has some, by verdict. `whole` is true of
@@ -197,7 +197,8 @@ def header_from(line: Mapping[str, Any]) -> Header:
 
 def refusal_json(refusal: Refusal) -> dict[str, Any]:
     """One refusal in the shape of `plan --json`."""
-    return {name: getattr(refusal, name) for name in ("category", "rule", "limit", "value", "allowed")}
+    plain = {name: getattr(refusal, name) for name in ("category", "rule", "limit", "value", "allowed")}
+    return plain | ({"store": refusal.store} if refusal.store else {})
 
 
 def written(moment: datetime) -> str:

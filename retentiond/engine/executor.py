@@ -363,12 +363,12 @@ class Executor:
 
     def _act(self, work: Work, batch: Batch, intent: Intent, store: Store) -> Turned:
         """Lets the admitted positions go, and gathers what became of each. It may run in a lane, and changes nothing here."""
-        counts: Counter[str] = Counter()
-        for s in intent.admission.spared:
-            counts[s.outcome.value] += len(s.positions)
         gone_before = {i for s in intent.admission.spared if s.outcome is Outcome.GONE for i in s.positions}
         everyone = range(len(work.batch))
-        result = Result(work, counts, stayed=[i for i in everyone if i not in gone_before] if gone_before else everyone)
+        stayed = [i for i in everyone if i not in gone_before] if gone_before else everyone
+        result = Result(work, Counter(), stayed=stayed)
+        for s in intent.admission.spared:
+            result.count(s)
         if intent.index < 0:
             return Turned(result, batch, None)
         batch = _with_predicates(batch, intent.admission)

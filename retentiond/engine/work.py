@@ -87,7 +87,8 @@ class Work:
 class Result:
     """What came of one batch: counts by outcome (`inferred` are among `disposed`), and what looking again found.
 
-    `stayed` are the positions that are not known to be gone, where the work has sets.
+    `why` counts by outcome and code, where a store says why. `stayed` are the positions that are not known to be gone,
+    where the work has sets.
     """
 
     work: Work
@@ -96,6 +97,13 @@ class Result:
     absent: int = 0
     trouble: RetentiondError | None = None
     stayed: Sequence[int] = ()
+    why: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def count(self, settled: Settled) -> None:
+        """Counts what became of some positions."""
+        self.counts[settled.outcome.value] += len(settled.positions)
+        if settled.code:
+            self.why[settled.outcome.value, settled.code] += len(settled.positions)
 
 
 @dataclass(slots=True)
@@ -120,7 +128,7 @@ def told(result: Result, batch: Batch, intent: Intent, settled: list[Settled], s
         settled += looked
         inferred = [i for s in looked if s.outcome is Outcome.DISPOSED for i in s.positions]
     for s in settled:
-        counts[s.outcome.value] += len(s.positions)
+        result.count(s)
     counts["inferred"] += len(inferred)
     disposed = [s.positions for s in settled if s.outcome is Outcome.DISPOSED]
     gone = disposed[0] if len(disposed) == 1 else [i for positions in disposed for i in positions]

@@ -55,7 +55,7 @@ def dispose(place, there, register, sealing, planned=None, source=None):
     def open_vault(archive):
         return Vault(there, archive.recipients, lambda _: sealing)
 
-    store = Archiving(source or place.act(), "desk", open_vault, register, ZoneInfo("UTC"))
+    store = Archiving(source or place.act(), "desk", open_vault, register, ZoneInfo("UTC"), lambda *_: None)
     planned = planned or batch(place)
     fates = {}
     for settled in store.dispose(planned):

@@ -128,4 +128,6 @@ def _trouble(error: OSError, key: str) -> RetentiondError:
         return StoreDenied("a symbolic link or a mount stands in the way of a copy", why=code_of(error), key=key)
     if is_denied(error) or is_absent(error):
         return StoreDenied("a copy cannot be made here", why=code_of(error), do="let retentiond write here", key=key)
-    return StoreUnavailable("a copy could not be made durable", why=code_of(error), key=key)
+    why = code_of(error)
+    do = "no space is left there: make room on that disk" if why == "no-space" else ""
+    return StoreUnavailable("a copy could not be made durable", why=why, do=do, key=key)
