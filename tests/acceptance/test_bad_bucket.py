@@ -71,7 +71,7 @@ def nobody_there(both):
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
-        (wrong_keys, "denies access"),
+        (wrong_keys, "the secret key is not the one of the access key"),
         (anothers_keys, "denies access"),
         (no_such_bucket, "no such bucket"),
         (nobody_there, "cannot be reached"),

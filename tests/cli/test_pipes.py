@@ -62,7 +62,7 @@ COMMANDS = {
     "explain a file": ["explain", "recordings", "KEPT"],
     "explain a held file": ["explain", "recordings", "HELD"],
     "explain a row": ["explain", "pbx", "calls/81"],
-    "hold place --dry-run": ["hold", "place", "X", "--reason", "r", "--mandate", "m", "--subject", "person=1", "--dry-run"],
+    "hold place --dry-run": ["hold", "place", "X", "--reason", "r", "--mandate", "m", "--category", "calls", "--dry-run"],
     "hold list": ["hold", "list"],
     "event list": ["event", "list"],
     "audit show": ["audit", "show"],

@@ -35,7 +35,7 @@ def test_a_recovery_that_cannot_look_leaves_the_plan_unfinished(world, wire):
     plan = world.run("plan")["plan"]
     assert world.killed_at("claimed", 1, "apply", plan) == -9
     wire.cut_after(DOWN, 500)
-    assert world.run("apply", plan, code=1)["recovered"] == {"unknown": 150}
+    assert world.run("apply", plan, code=5)["recovered"] == {"unknown": 150}
     finish(world, plan)
 
 
