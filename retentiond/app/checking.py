@@ -14,10 +14,10 @@ from retentiond.app.judging import rivals_of
 from retentiond.app.projecting import is_projected, projecting
 from retentiond.config.load import place_of, promise_findings, recipient_findings, secret_findings
 from retentiond.config.settings import Identity
-from retentiond.core.policy import Category, Rule
+from retentiond.core.policy import Category, ObjectSelection, Rule
 from retentiond.engine.expiring import Expiring
 from retentiond.engine.pipeline import bench_for, scope_for, scope_of_steps
-from retentiond.engine.ports import Granted, Identifying, Proving, View
+from retentiond.engine.ports import Granted, Identifying, Proving, Unfinished, View
 from retentiond.errors import ConfigurationError, Problem, RetentiondError, StoreDenied, StoreUnavailable
 
 _SAMPLES = 5
@@ -116,6 +116,7 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
     except StoreDenied as error:
         raise (StoreDenied(error.what, why=error.why, do="; ".join(grants), word=error.word) if grants else error) from None
     warnings += [f"the account may not carry this out: {grant}" for grant in grants]
+    warnings += _uncovered(house, rule, view)
     for name, other in rivals_of(house, category.name, rule):
         if other.store != rule.store:
             what = f"the store {other.store} is the same place, where {name}/{other.name} may be about the same rows"
@@ -128,6 +129,17 @@ def _look(house: House, category: Category, rule: Rule, plain: RuleChecked) -> R
         projecting(view).check_holds()
     _look_elsewhere(house, rule, view)
     return replace(plain, warnings=warnings, samples=samples)
+
+
+def _uncovered(house: House, rule: Rule, view: View) -> list[str]:
+    """What lies in a rule's store that no rule takes, once for each store."""
+    mine = [r for category in house.rulebook.categories.values() for r in category.rules if r.store == rule.store]
+    taken = any(isinstance(r.selection, ObjectSelection) and r.selection.uploads for r in mine)
+    if taken or rule is not mine[0] or not isinstance(view, Unfinished) or not view.has_unfinished():
+        return []
+    return [
+        f"uploads that never came to their end lie in {rule.store}, and no rule takes them: add one with `uploads: incomplete`"
+    ]
 
 
 def _look_elsewhere(house: House, rule: Rule, view: View) -> None:

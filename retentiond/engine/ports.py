@@ -354,6 +354,15 @@ class Granted(Protocol):
 
 
 @runtime_checkable
+class Unfinished(Protocol):
+    """A store in which something may lie that no selection of items takes: uploads that never came to their end."""
+
+    def has_unfinished(self) -> bool:
+        """Whether there is such a thing, as far as the account may ask."""
+        ...
+
+
+@runtime_checkable
 class Answering(Protocol):
     """A store that can run the query of an event."""
 

@@ -9,12 +9,14 @@ for what may be due only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from retentiond.core.item import NOTHING, Page, key_of, raw_of
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
+from retentiond.errors import StoreDenied
 from retentiond.stores.s3.client import Bucket
 from retentiond.stores.s3.content import edges_of, pieces_of, server_side_of
 from retentiond.stores.s3.details import NONE, Detail, detail_of
@@ -130,6 +132,11 @@ class S3View:
                 f"what is planned is what the inventory report of {self._inventory.made:%Y-%m-%d %H:%M} UTC says was there"
             )
         return told
+
+    def has_unfinished(self) -> bool:
+        with suppress(StoreDenied):
+            return any(self._uploads.pages(self._bucket.options.prefix))
+        return False
 
     def close(self) -> None:
         self._bucket.close()
