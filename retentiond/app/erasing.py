@@ -138,7 +138,7 @@ def meant_by(house: House, plan: PlanFile) -> Mapping[int, Mapping[Place, Stays]
     def take(entry: int, category: str, rule: str, store: str, key: str) -> None:
         found[entry].setdefault((category, rule, store), set()).add(names.item(years[entry], category, store, key))
 
-    for block in plan.blocks(PAGE):
+    for block in plan.blocks(PAGE) if entries else ():
         for s in block:
             if s.request in found:
                 take(s.request, s.category, s.rule, s.store, s.key)
