@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from retentiond.core.item import NOTHING, Page, key_of, raw_of
 from retentiond.engine.ports import OUTSIDE, PAGE, Scope, Traits
-from retentiond.errors import StoreDenied
+from retentiond.errors import StoreDenied, StoreUnavailable
 from retentiond.stores.s3.client import Bucket
 from retentiond.stores.s3.content import edges_of, pieces_of, server_side_of
 from retentiond.stores.s3.details import NONE, Detail, detail_of
@@ -134,7 +134,7 @@ class S3View:
         return told
 
     def has_unfinished(self) -> bool:
-        with suppress(StoreDenied):
+        with suppress(StoreDenied, StoreUnavailable):  # it is a word in a check: that a server lists no uploads stops no rule
             return any(self._uploads.pages(self._bucket.options.prefix))
         return False
 
