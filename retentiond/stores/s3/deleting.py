@@ -23,7 +23,7 @@ from retentiond.core.outcome import Outcome, Settled
 from retentiond.errors import RetentiondError, StoreDenied, StoreUnavailable
 from retentiond.stores.s3.client import BODY, Bucket, chunks, code_of, wire
 from retentiond.stores.s3.details import detail_of
-from retentiond.stores.s3.listing import NULL, Row
+from retentiond.stores.s3.listing import NULL, Row, space_of
 from retentiond.stores.s3.looking import Looking
 from retentiond.stores.s3.trouble import is_passing, refusal
 from retentiond.stores.s3.uploads import GONE, Uploads
@@ -218,7 +218,7 @@ def _answers(body: bytes) -> Iterator[tuple[str, str, str]]:
         root = ET.fromstring(body)  # noqa: S314 expat refuses entities that grow; botocore reads the same answers by the same parser
     except ET.ParseError as error:
         raise StoreUnavailable("the server's answer to a deletion cannot be read") from error
-    start = root.tag.find("}") + 1
+    start = len(space_of(root))
     for entry in root:
         told = {field.tag[start:]: field.text or "" for field in entry}
         kind = entry.tag[start:]

@@ -69,10 +69,11 @@ def rows_of(body: bytes) -> Listed:
     """The rows of one answer, sorted by key, the versions of a key newest first; `StoreUnavailable` where it is no listing."""
     rows, rest = _plain_rows(body)
     root = root_of(rest)
-    start = root.tag.find("}") + 1
+    space = space_of(root)
+    start = len(space)
     if rows and any(entry.tag[start:] in _KINDS for entry in root):
         rows, root = [], root_of(body)
-    encoded = (root.findtext(f"{root.tag[:start]}EncodingType") or "").lower() == "url"
+    encoded = (root.findtext(f"{space}EncodingType") or "").lower() == "url"
     try:
         for entry in root:
             kind = entry.tag[start:]
@@ -82,14 +83,14 @@ def rows_of(body: bytes) -> Listed:
         raise no_listing() from error
     if any(row.marker for row in rows):
         rows.sort(key=lambda row: order(row.raw))  # some servers list markers apart from versions
-    truncated = root.findtext(f"{root.tag[:start]}IsTruncated") == "true"
-    return Listed(rows, truncated, root.findtext(f"{root.tag[:start]}NextVersionIdMarker") or "")
+    truncated = root.findtext(f"{space}IsTruncated") == "true"
+    return Listed(rows, truncated, root.findtext(f"{space}NextVersionIdMarker") or "")
 
 
 def folders_of(body: bytes) -> tuple[list[str], bool]:
     """The common prefixes of an answer that was asked for them, in order, and whether there are more."""
     root = root_of(body)
-    space = root.tag[: root.tag.find("}") + 1]
+    space = space_of(root)
     encoded = (root.findtext(f"{space}EncodingType") or "").lower() == "url"
     found = [one.findtext(f"{space}Prefix") or "" for one in root.iter(f"{space}CommonPrefixes")]
     folders = sorted((decoded(text) if encoded else text for text in found), key=order)
@@ -226,6 +227,11 @@ def root_of(body: bytes, *, lost: bool = False) -> ET.Element:
     if not lost and any(_LOST in (entry.text or "") for entry in root.iter() if entry.tag.endswith("Key")):
         raise no_listing()
     return root
+
+
+def space_of(root: ET.Element) -> str:
+    """What stands before the name of each element of an answer: some servers write the namespace, and some do not."""
+    return root.tag[: root.tag.find("}") + 1]
 
 
 def carried(text: str) -> str:

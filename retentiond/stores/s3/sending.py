@@ -14,7 +14,7 @@ from retentiond.core.item import key_of
 from retentiond.engine.digest import Digest
 from retentiond.errors import Occupied, RetentiondError
 from retentiond.stores.s3.client import BODY, Bucket, code_of, md5_of, wire
-from retentiond.stores.s3.listing import NULL, Row, root_of
+from retentiond.stores.s3.listing import NULL, Row, root_of, space_of
 from retentiond.stores.s3.looking import Looking
 from retentiond.stores.s3.trouble import refusal
 
@@ -136,7 +136,7 @@ class Sending:
     def _abort_strays(self) -> None:
         """Aborts uploads of this key that a crash of ours has left: those that the same account began."""
         root = root_of(self._bucket.call("list_multipart_uploads", Prefix=wire(self.raw))[BODY])
-        space = root.tag[: root.tag.find("}") + 1]
+        space = space_of(root)
         mine = [
             (upload.findtext(f"{space}UploadId") or "", upload.findtext(f"{space}Initiator/{space}ID"))
             for upload in root.iter(f"{space}Upload")

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from retentiond.errors import StoreUnavailable
 from retentiond.stores.s3.client import BODY, Bucket, code_of, wire
-from retentiond.stores.s3.listing import Row, carried, decoded, instant, no_listing, order, root_of
+from retentiond.stores.s3.listing import Row, carried, decoded, instant, no_listing, order, root_of, space_of
 from retentiond.stores.s3.looking import Found
 from retentiond.stores.s3.trouble import refusal
 
@@ -112,7 +112,7 @@ class Uploads:
 def _parts(body: bytes) -> tuple[int, int, bool]:
     """The bytes of the parts in one answer, the part that the next one begins after, and whether there are more."""
     root = root_of(body, lost=True)
-    space = root.tag[: root.tag.find("}") + 1]
+    space = space_of(root)
     try:
         total = sum(int(part.findtext(f"{space}Size") or 0) for part in root.iter(f"{space}Part"))
         following = int(root.findtext(f"{space}NextPartNumberMarker") or 0)
@@ -124,7 +124,7 @@ def _parts(body: bytes) -> tuple[int, int, bool]:
 def _read(body: bytes, *, lost: bool = False) -> _Answer:
     """An answer as it stands. `lost`: a character in a key that XML cannot carry is U+FFFD."""
     root = root_of(body, lost=lost)
-    space = root.tag[: root.tag.find("}") + 1]
+    space = space_of(root)
 
     def said(entry: Any, name: str) -> str:
         return entry.findtext(space + name) or ""
